@@ -1,0 +1,1 @@
+"""Recognise handwritten digits and know when not to be sure."""

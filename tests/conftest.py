@@ -1,0 +1,53 @@
+"""Fixtures: the project, MNIST where it can be had, and an environment without network."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digitreader.data import Dataset, load_mnist
+from digitreader.errors import DataNotFoundError
+
+REQUIRED_FIGURES = (
+    "sample_digits",
+    "class_distribution",
+    "augmentation_examples",
+    "training_history",
+    "confusion_matrix",
+    "misclassified",
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the project's folder."""
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def card(root: Path) -> dict[str, Any]:
+    """Return the card of the committed network."""
+    content: dict[str, Any] = json.loads((root / "models" / "mnist_cnn.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    """Return MNIST, or skip the test where it can be had neither from MNIST_DIR nor by download."""
+    try:
+        return load_mnist()
+    except DataNotFoundError as error:
+        pytest.skip(f"needs MNIST: {error}")
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> dict[str, str]:
+    """Return an environment without MNIST: no folder, no cache, and every download refused."""
+    environment = {name: value for name, value in os.environ.items() if name != "MNIST_DIR"}
+    refused = "http://127.0.0.1:9"  # the discard port, where nothing listens
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), refused)
+    return environment | proxies | {"KERAS_HOME": str(tmp_path / "keras"), "no_proxy": "localhost,127.0.0.1"}

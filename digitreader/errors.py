@@ -15,3 +15,7 @@ class DataNotFoundError(DataError):
 
 class DataCorruptError(DataError):
     """A file of a data set is truncated, damaged, swapped or not the original."""
+
+
+class TrainingError(DigitReaderError):
+    """A training run cannot be started, or failed."""

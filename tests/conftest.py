@@ -28,6 +28,13 @@ def root() -> Path:
     return Path(__file__).parents[1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def absolute_mnist_dir() -> None:
+    """Make MNIST_DIR absolute: tests start processes in other folders."""
+    if os.environ.get("MNIST_DIR"):
+        os.environ["MNIST_DIR"] = str(Path(os.environ["MNIST_DIR"]).resolve())
+
+
 @pytest.fixture(scope="session")
 def card(root: Path) -> dict[str, Any]:
     """Return the card of the committed network."""

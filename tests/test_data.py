@@ -183,7 +183,7 @@ def test_small_digits_look_like_mnist() -> None:
 def run_python(code: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter."""
     script = folder / "script.py"
-    script.write_text(code)
+    script.write_text(code, encoding="utf-8")
     return subprocess.run([sys.executable, script], env=environment, cwd=folder, capture_output=True, text=True)
 
 
@@ -237,8 +237,12 @@ def test_notebook_names_the_broken_file(root: Path, idx_folder: Path, tmp_path: 
     swapped.write_bytes((idx_folder / TEST_LABELS.name).read_bytes())
     finished = run_python(notebook_loading(root), environment, tmp_path)
     assert finished.returncode == 1
-    assert f"ValueError: {TRAIN_LABELS.name} in {idx_folder} is not MNIST's original file" in finished.stderr
-    swapped.unlink()
+    assert f"ValueError: {swapped} is not the original {TRAIN_LABELS.name}" in finished.stderr
+    truncated = swapped.rename(swapped.with_name(swapped.name + ".gz"))
+    finished = run_python(notebook_loading(root), environment, tmp_path)
+    assert finished.returncode == 1
+    assert f"ValueError: {truncated} cannot be read" in finished.stderr
+    truncated.unlink()
     finished = run_python(notebook_loading(root), environment, tmp_path)
     assert finished.returncode == 1
     assert f"FileNotFoundError: MNIST_DIR={idx_folder} holds no {TRAIN_LABELS.name}" in finished.stderr

@@ -15,6 +15,7 @@ setup: .venv/installed
 # The notebook top to bottom; then the numbers of README.md from what it measured.
 run: setup
 	$(BIN)/digits train --out . --overwrite
+	$(BIN)/python -m experiments.seeds --committed-only
 	$(BIN)/python -m experiments.readme
 
 readme: setup

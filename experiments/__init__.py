@@ -1,0 +1,1 @@
+"""Comparisons behind the project's choices: resumable scripts, with their committed results in results/."""

@@ -1,0 +1,265 @@
+"""Write the README's measured numbers from the result files.
+
+A block between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is replaced by what the function NAME returns.
+
+    python -m experiments.readme
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from digitreader.training import CARD
+from experiments.runs import ROOT, Row, read_rows
+
+README = ROOT / "README.md"
+
+
+def read_card() -> dict[str, Any]:
+    """Return the card of the committed network."""
+    card: dict[str, Any] = json.loads((ROOT / CARD).read_text())
+    return card
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Return a share as a percentage."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def between(bounds: Sequence[float]) -> str:
+    """Return an interval of shares as percentages."""
+    return f"{100 * bounds[0]:.2f}–{100 * bounds[1]:.2f} %"
+
+
+def mean_sd(values: Sequence[float], scale: float, digits: int) -> str:
+    """Return mean ± standard deviation, of `scale` times the values."""
+    scaled = [scale * value for value in values]
+    return f"{statistics.mean(scaled):.{digits}f} ± {statistics.stdev(scaled):.{digits}f}"
+
+
+def headline() -> str:
+    """Return the result in a sentence."""
+    test = read_card()["test"]
+    return (
+        f"**{percent(test['accuracy'])}** of MNIST's {test['images']:,} test digits are read right "
+        f"(95 % interval {between(test['accuracy_95'])})."
+    )
+
+
+def split() -> str:
+    """Return the table of the data's parts."""
+    split = read_card()["split"]
+    uses = {"training": "gradients", "validation": "every choice", "test": "once, on the finished network"}
+    return table(("part", "images", "used for"), [(part, f"{split[part]:,}", use) for part, use in uses.items()])
+
+
+def layers() -> str:
+    """Return the table of the network's layers."""
+    architecture = read_card()["architecture"]
+    rows = [
+        (f"`{layer['name']}`", layer["type"], " × ".join(map(str, layer["output"])), f"{layer['parameters']:,}")
+        for layer in architecture["layers"]
+    ]
+    rows.append(("**total**", "", "", f"**{architecture['parameters']:,}**"))
+    return table(("layer", "type", "output", "parameters"), rows)
+
+
+def hyperparameters() -> str:
+    """Return the table of the training's settings."""
+    card = read_card()
+    settings = card["hyperparameters"]
+    augmentation = settings["augmentation"]
+    shift, zoom = percent(augmentation["width_shift_range"], 0), percent(augmentation["zoom_range"], 0)
+    rows = [
+        ("optimizer", settings["optimizer"]),
+        (
+            "learning rate",
+            f"{settings['learning_rate']:g}, falling by a constant factor to {settings['last_learning_rate']:g}",
+        ),
+        ("loss", "categorical cross-entropy"),
+        ("batch size", settings["batch_size"]),
+        ("epochs", f"at most {settings['epochs_at_most']}"),
+        (
+            "dropout",
+            f"{settings['dropout_convolution']} after a block, {settings['dropout_dense']} after the dense layer",
+        ),
+        (
+            "augmentation",
+            f"rotation ±{augmentation['rotation_range']}°, shift ±{shift}, zoom ±{zoom}",
+        ),
+        ("seed", card["seed"]),
+    ]
+    return table(("setting", "value"), rows)
+
+
+def results() -> str:
+    """Return the table of the committed network's results."""
+    card = read_card()
+    test, training, dense = card["test"], card["training"], card["dense"]
+    undisputed, pairs = test["undisputed"], test["confused_pairs"]
+    rows = [
+        ("test accuracy", f"**{percent(test['accuracy'])}** (95 % interval {between(test['accuracy_95'])})"),
+        ("test errors", f"{test['errors']} of {test['images']:,}"),
+        (
+            f"without the {test['images'] - undisputed['images']} disputed labels",
+            f"{percent(undisputed['accuracy'])} (95 % interval {between(undisputed['accuracy_95'])})",
+        ),
+        ("test log-loss", f"{test['log_loss']:.4f}"),
+        (
+            "validation accuracy",
+            f"{percent(card['validation']['accuracy'])} (95 % interval {between(card['validation']['accuracy_95'])})",
+        ),
+        ("errors between 3 and 8, 4 and 9", f"{pairs.get('3/8', 0)}, {pairs.get('4/9', 0)}"),
+        ("training", f"{training['epochs']} epochs in {training['seconds'] / 60:.0f} minutes ({card['machine']})"),
+        ("the whole notebook", f"{card['notebook_seconds'] / 60:.0f} minutes"),
+        ("dense network 784–128–64–10, for comparison", percent(dense["test_accuracy"])),
+    ]
+    return table(("measure", "value"), rows)
+
+
+def observations() -> str:
+    """Return what the numbers say."""
+    card = read_card()
+    test, dense = card["test"], card["dense"]
+    worst = min(range(10), key=lambda digit: test["per_digit_accuracy"][digit])
+    pair, count = next(iter(test["confused_pairs"].items()))
+    postaltech = test["postaltech"]
+    dense_errors = round((1 - dense["test_accuracy"]) * test["images"])
+    return "\n".join(
+        [
+            f"- The dense network makes {dense_errors} errors, the CNN with its augmentation {test['errors']}: "
+            f"{dense_errors / test['errors']:.1f} times fewer.",
+            f"- The hardest digit is {worst} ({percent(test['per_digit_accuracy'][worst])} right), the most confused "
+            f"pair {pair} ({count} errors).",
+            f"- If every reading were accepted, about {postaltech['wrong_zip_codes_a_day']:,} of PostalTech's "
+            f"{postaltech['parcels_a_day']:,} parcels a day would get a wrong five-digit ZIP code.",
+        ]
+    )
+
+
+def sample() -> str:
+    """Return what training prints, and what the network says of a digit drawn outside MNIST."""
+    card = read_card()
+    history, own = card["training"]["history"], card["own_digit"]
+    last = card["training"]["epochs"]
+    lines = []
+    for epoch in sorted({1, 2, last}):
+        now = {name: values[epoch - 1] for name, values in history.items()}
+        lines.append(
+            f"epoch {epoch}: training accuracy {now['accuracy']:.4f}, loss {now['loss']:.4f}; "
+            f"validation accuracy {now['val_accuracy']:.4f}, loss {now['val_loss']:.4f}"
+        )
+    lines.append(f"drawn: a {own['drawn']} with a bar; read: {own['read']} with probability {own['probability']:.4f}")
+    return "\n".join(["```text", *lines, "```"])
+
+
+def seeds() -> str:
+    """Return the table of the five seeds, with mean and standard deviation."""
+    rows = sorted(read_rows("seeds"), key=lambda row: row["seed"])
+    columns: dict[str, Callable[[Row], str]] = {
+        "seed": lambda row: str(row["seed"]),
+        "epochs": lambda row: str(row["epochs"]),
+        "validation log-loss": lambda row: f"{row['val_loss']:.4f}",
+        "validation accuracy": lambda row: percent(row["val_accuracy"]),
+        "test accuracy": lambda row: percent(row["test_accuracy"]),
+    }
+    summary = (
+        "**mean ± sd**",
+        "",
+        mean_sd([row["val_loss"] for row in rows], 1, 4),
+        mean_sd([row["val_accuracy"] for row in rows], 100, 3) + " %",
+        "**" + mean_sd([row["test_accuracy"] for row in rows], 100, 3) + " %**",
+    )
+    return table(list(columns), [*([cell(row) for cell in columns.values()] for row in rows), summary])
+
+
+def augmentation() -> str:
+    """Return the table of the same protocol with and without augmentation."""
+    committed = next(row for row in read_rows("seeds") if row["seed"] == read_card()["seed"])
+    rows = [
+        (name, row["epochs"], f"{row['val_loss']:.4f}", percent(row["val_accuracy"]), percent(row["test_accuracy"]))
+        for name, row in (("with", committed), ("without", read_rows("no_augmentation")[0]))
+    ]
+    return table(("augmentation", "epochs", "validation log-loss", "validation accuracy", "test accuracy"), rows)
+
+
+def recipe() -> str:
+    """Return the table of the candidates that the recipe was chosen from."""
+    rows = read_rows("recipe")
+    lines = []
+    for candidate in dict.fromkeys(row["candidate"] for row in rows):
+        runs = [row for row in rows if row["candidate"] == candidate]
+        losses, accuracies = [row["val_loss"] for row in runs], [row["val_accuracy"] for row in runs]
+        several = len(runs) > 1
+        lines.append(
+            (
+                candidate,
+                f"{runs[0]['weights']:,}",
+                runs[0]["epochs"],
+                len(runs),
+                mean_sd(losses, 1, 4) if several else f"{losses[0]:.4f}",
+                (mean_sd(accuracies, 100, 2) if several else f"{100 * accuracies[0]:.2f}") + " %",
+            )
+        )
+    return table(
+        ("filters, blocks apart", "parameters", "epochs", "seeds", "validation log-loss", "validation accuracy"), lines
+    )
+
+
+def backends() -> str:
+    """Return the table of the backends."""
+    return table(
+        ("backend", "version", "largest difference", "changed digits", "test accuracy"),
+        [
+            (
+                row["backend"],
+                row["versions"][row["backend"]],
+                f"{row['largest_difference']:.1e}",
+                row["changed_digits"],
+                percent(row["test_accuracy"]),
+            )
+            for row in read_rows("backends")
+        ],
+    )
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    block.__name__: block
+    for block in (
+        headline,
+        split,
+        layers,
+        hyperparameters,
+        results,
+        observations,
+        sample,
+        seeds,
+        augmentation,
+        recipe,
+        backends,
+    )
+}
+
+
+def render(text: str) -> str:
+    """Return the README's text with every block made anew."""
+    return re.sub(
+        r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)",
+        lambda match: f"{match[1]}\n{BLOCKS[match[2]]()}\n\n{match[3]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+if __name__ == "__main__":
+    README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")

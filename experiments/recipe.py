@@ -1,0 +1,50 @@
+"""Choose the recipe of the committed network: candidates of about equal training time, by validation log-loss.
+
+Three seeds each; the test set is not touched. Finished runs are rows of results/recipe.json and are not repeated.
+
+    python -m experiments.recipe --jobs 2
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from experiments.runs import Run, train_missing
+
+SEEDS = (1, 2, 3)  # not those of the committed runs, 42 to 46
+BASE = {
+    "BATCH_SIZE": 64,
+    "LEARNING_RATE": 0.001,
+    "LAST_LEARNING_RATE": 0.00003,
+    "DENSE_UNITS": 256,
+    "DROPOUT_CONVOLUTION": 0.25,
+    "DROPOUT_DENSE": 0.5,
+    "ROTATION": 10,
+    "SHIFT": 0.1,
+    "ZOOM": 0.1,
+}
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "32 32 / 64 64": {"BLOCKS": [[32, 32], [64, 64]], "EPOCHS": 15},
+    "32 32 / 64 64 / 128": {"BLOCKS": [[32, 32], [64, 64], [128]], "EPOCHS": 13},
+    "32 32 / 64 64, shear 10°": {"BLOCKS": [[32, 32], [64, 64]], "EPOCHS": 15, "SHEAR": 10},
+    "32 32 / 64 / 128": {"BLOCKS": [[32, 32], [64], [128]], "EPOCHS": 18},
+    "32 32 / 64 64, 15°, zoom 0.15": {"BLOCKS": [[32, 32], [64, 64]], "EPOCHS": 15, "ROTATION": 15, "ZOOM": 0.15},
+}
+
+
+def main() -> None:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1, help="networks trained side by side")
+    jobs = parser.parse_args().jobs
+    runs = [
+        Run({**BASE, **settings, "SEED": seed}, {"candidate": name})
+        for seed in SEEDS
+        for name, settings in CANDIDATES.items()
+    ]
+    train_missing("recipe", runs, test=False, jobs=jobs, command=f"python -m experiments.recipe --jobs {jobs}")
+
+
+if __name__ == "__main__":
+    main()

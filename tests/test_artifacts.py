@@ -1,0 +1,192 @@
+"""What is committed: model, figures, README, result files, and the tree itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digitreader.data import Dataset
+from digitreader.training import MODEL
+from experiments.readme import BLOCKS, render
+from tests.conftest import REQUIRED_FIGURES
+
+# Long runs whose results are not there yet; a file that is there must be complete.
+PENDING_RESULTS = {"no_augmentation", "recipe", "seeds"}
+PENDING_BLOCKS = {"augmentation", "recipe", "seeds"}
+TOP_LEVEL = {
+    ".ci",
+    ".github",
+    ".gitignore",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "digitreader",
+    "experiments",
+    "figures",
+    "models",
+    "notebooks",
+    "pyproject.toml",
+    "requirements.txt",
+    "tests",
+}
+
+
+@pytest.fixture(scope="module")
+def model(root: Path) -> Any:
+    """Return the committed network, loaded by stock Keras."""
+    import keras
+
+    return keras.models.load_model(root / MODEL)
+
+
+def preprocess(images: np.ndarray) -> np.ndarray:
+    """Return uint8 images (n, 28, 28) as the network wants them."""
+    return images[..., np.newaxis].astype(np.float32) / 255
+
+
+def test_model_file(root: Path, card: dict[str, Any]) -> None:
+    content = (root / MODEL).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == card["model_sha256"]
+    assert len(content) < 10e6
+
+
+def test_model_is_of_stock_layers(model: Any, card: dict[str, Any]) -> None:
+    assert model.input_shape == (None, 28, 28, 1)
+    assert model.output_shape == (None, 10)
+    assert model.inputs[0].name == "image"
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+    assert model.count_params() == card["architecture"]["parameters"]
+
+
+def test_committed_run_follows_the_protocol(card: dict[str, Any]) -> None:
+    assert card["data"] == "MNIST"
+    assert card["seed"] == 42
+    assert card["hyperparameters"]["early_stopping_patience"] == 5
+    assert card["hyperparameters"]["epochs_at_most"] <= 30
+
+
+def test_model_reproduces_its_test_accuracy(model: Any, card: dict[str, Any], mnist: Dataset) -> None:
+    predicted = model.predict(preprocess(mnist.x_test), batch_size=500, verbose=0).argmax(axis=1)
+    errors = int((predicted != mnist.y_test).sum())
+    assert abs(errors - card["test"]["errors"]) <= 1  # another processor may flip a digit on the edge
+    assert card["test"]["accuracy"] == pytest.approx(1 - card["test"]["errors"] / 10_000)
+
+
+def test_model_reproduces_its_validation_loss(model: Any, card: dict[str, Any], mnist: Dataset) -> None:
+    from sklearn.model_selection import train_test_split
+
+    _, rows = train_test_split(np.arange(60_000), test_size=0.1, stratify=mnist.y_train, random_state=42)
+    sha256 = hashlib.sha256(np.sort(rows).astype("<i8").tobytes()).hexdigest()
+    assert sha256 == card["split"]["validation_rows_sha256"]
+    probabilities = model.predict(preprocess(mnist.x_train[rows]), batch_size=500, verbose=0)
+    loss = -np.log(probabilities[np.arange(len(rows)), mnist.y_train[rows]].clip(1e-7)).mean()
+    assert loss == pytest.approx(card["validation"]["loss"], abs=1e-4)
+
+
+def test_reloaded_model_can_be_evaluated(model: Any, mnist: Dataset) -> None:
+    labels = np.eye(10)[mnist.y_test[:500]]
+    _, accuracy = model.evaluate(preprocess(mnist.x_test[:500]), labels, verbose=0)
+    assert accuracy > 0.97
+
+
+@pytest.mark.parametrize("name", REQUIRED_FIGURES)
+def test_required_figure(root: Path, name: str) -> None:
+    with Image.open(root / "figures" / f"{name}.png") as image:
+        assert min(image.info["dpi"]) >= 149
+        assert image.width >= 1200
+        assert image.height >= 600
+        pixels = np.asarray(image.convert("L"))
+    assert pixels.std() > 20, "the figure is blank"
+
+
+def test_every_figure_is_shown_in_the_readme_with_a_caption(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    figures = [figure.name for figure in (root / "figures").glob("*.png")]
+    assert len(figures) >= len(REQUIRED_FIGURES)
+    for figure in figures:
+        caption = rf"^!\[[^\]]{{15,}}\]\(figures/{figure}\)\n\*[^*]{{30,}}\*$"
+        assert re.search(caption, text, re.MULTILINE), f"{figure} is not in the README, or has no caption"
+
+
+def test_readme_links_lead_somewhere(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://|#)([^)]+)\)", text):
+        assert (root / target).exists(), target
+
+
+def test_readme_says_what_the_result_files_say(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert render(text) == text, "run `make readme`"
+    assert set(re.findall(r"<!-- begin: (\w+) -->", text)) | PENDING_BLOCKS == set(BLOCKS)
+
+
+def test_readme_numbers_stand_only_in_generated_blocks(root: Path, card: dict[str, Any]) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    prose = re.sub(r"<!-- begin: (\w+) -->.*?<!-- end: \1 -->", "", text, flags=re.DOTALL)
+    assert f"{100 * card['test']['accuracy']:.2f}" not in prose
+    assert not re.search(r"\b99\.\d+ ?%", prose)
+
+
+def test_readme_sections_in_order(root: Path) -> None:
+    headings = re.findall(r"^## (.+)$", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == [
+        "Dataset",
+        "Model architecture",
+        "Results",
+        "Visualisations",
+        "How to run",
+        "Methodology",
+        "Findings",
+        "Limits and known limitations",
+        "Project structure",
+        "Sample input and output",
+        "Contributing",
+        "Licence",
+    ]
+
+
+def test_result_files_share_a_schema(root: Path) -> None:
+    files = sorted((root / "experiments" / "results").glob("*.json"))
+    assert {file.stem for file in files} | PENDING_RESULTS == {"backends", "no_augmentation", "recipe", "seeds"}
+    for file in files:
+        for row in json.loads(file.read_text()):
+            assert {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"} <= row.keys(), file
+
+
+def test_results_belong_to_the_committed_model(root: Path, card: dict[str, Any]) -> None:
+    results = root / "experiments" / "results"
+    seeds = {row["seed"]: row for row in json.loads((results / "seeds.json").read_text())}
+    assert set(seeds) <= {42, 43, 44, 45, 46}
+    assert seeds[42]["model_sha256"] == card["model_sha256"]
+    assert seeds[42]["test_accuracy"] == card["test"]["accuracy"]
+    assert len({json.dumps(row["settings"] | {"SEED": 0}) for row in seeds.values()}) == 1
+
+
+def test_every_backend_predicts_the_same(root: Path, card: dict[str, Any]) -> None:
+    rows = json.loads((root / "experiments" / "results" / "backends.json").read_text())
+    assert {row["backend"] for row in rows} == {"tensorflow", "torch", "jax"}
+    assert max(row["largest_difference"] for row in rows) < 1e-4
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", MODEL], cwd=root).returncode == 0:
+        assert {row["model_sha256"] for row in rows} == {card["model_sha256"]}
+
+
+def test_tree(root: Path) -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [Path(name) for name in listed.stdout.split("\0") if name]
+    assert {file.parts[0] for file in files} == TOP_LEVEL
+    for file in files:
+        assert not {".ipynb_checkpoints", "__pycache__", "runs", ".venv"} & set(file.parts), file
+        assert file.suffix not in {".npz", ".gz", ".h5", ".log", ".pyc"}, file
+        assert (root / file).stat().st_size < 15e6, file
+    assert {file.name for file in files if file.parts[0] == "models"} == {"mnist_cnn.keras", "mnist_cnn.json"}

@@ -21,6 +21,11 @@ MNIST = "MNIST"
 SMALL_DIGITS = "scikit-learn digits"
 
 
+def idx_header(shape: tuple[int, ...]) -> bytes:
+    """Return the header of an IDX file: magic number (unsigned byte, number of dimensions), dimensions, big-endian."""
+    return bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+
+
 @dataclass(frozen=True)
 class IdxFile:
     """One of MNIST's four files, decompressed."""
@@ -32,8 +37,8 @@ class IdxFile:
 
     @property
     def header(self) -> bytes:
-        """IDX's header: magic number (unsigned byte, number of dimensions), then the dimensions, big-endian."""
-        return bytes([0, 0, 8, len(self.shape)]) + np.array(self.shape, ">u4").tobytes()
+        """The file's first bytes."""
+        return idx_header(self.shape)
 
     @property
     def size(self) -> int:
@@ -182,8 +187,7 @@ def _read_npz(path: Path) -> dict[str, ByteArray]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             for file in IDX_FILES:
                 array = archive[file.npz_key]
-                header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-                _check(header + array.tobytes(), file, path)
+                _check(idx_header(array.shape) + array.tobytes(), file, path)
                 arrays[file.npz_key] = array
     except KeyError as error:
         raise DataCorruptError(f"{path} is not Keras' mnist.npz: {error.args[0]}. Fetch it again.") from error

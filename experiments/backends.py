@@ -9,7 +9,6 @@ of all 10,000 test digits are compared with TensorFlow's. Needs the extra packag
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -23,8 +22,8 @@ import numpy as np
 from tqdm import tqdm
 
 from digitreader.data import load_mnist
-from digitreader.training import CARD, MODEL
-from experiments.runs import ROOT, Row, write_rows
+from digitreader.training import MODEL
+from experiments.runs import ROOT, Row, network_input, read_card, write_rows
 
 COMMAND = "python -m experiments.backends"
 BACKENDS = ("tensorflow", "torch", "jax")
@@ -47,11 +46,11 @@ def main() -> None:
     """Compare the backends and write results/backends.json."""
     data = load_mnist()
     sha256 = hashlib.sha256((ROOT / MODEL).read_bytes()).hexdigest()
-    seed = json.loads((ROOT / CARD).read_text())["seed"]
+    seed = read_card()["seed"]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images.npy"
-        np.save(images, data.x_test[..., np.newaxis].astype(np.float32) / 255)
+        np.save(images, network_input(data.x_test))
         for backend in tqdm(BACKENDS, unit="backend"):
             started = time.perf_counter()
             probabilities = predict(backend, images, Path(folder) / f"{backend}.npy")

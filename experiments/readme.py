@@ -7,22 +7,13 @@ A block between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is replaced by w
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from digitreader.training import CARD
-from experiments.runs import ROOT, Row, read_rows
+from experiments.runs import ROOT, Row, read_card, read_rows
 
 README = ROOT / "README.md"
-
-
-def read_card() -> dict[str, Any]:
-    """Return the card of the committed network."""
-    card: dict[str, Any] = json.loads((ROOT / CARD).read_text())
-    return card
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

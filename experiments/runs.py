@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import papermill
 from tqdm import tqdm
 
-from digitreader.data import load_mnist
+from digitreader.data import ByteArray, load_mnist
 from digitreader.errors import TrainingError
-from digitreader.training import MODEL, NOTEBOOK, find_root, run_notebook
+from digitreader.training import CARD, MODEL, NOTEBOOK, find_root, run_notebook
 
 ROOT = find_root(Path(__file__).parent)
 RESULTS = ROOT / "experiments" / "results"
@@ -41,6 +43,17 @@ def committed_settings() -> dict[str, Any]:
     """Return the values of the notebook's cell tagged `parameters`."""
     parameters = papermill.inspect_notebook(ROOT / NOTEBOOK)
     return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
+
+
+def read_card() -> dict[str, Any]:
+    """Return the card of the committed network."""
+    card: dict[str, Any] = json.loads((ROOT / CARD).read_text())
+    return card
+
+
+def network_input(images: ByteArray) -> npt.NDArray[np.float32]:
+    """Return uint8 images (n, 28, 28) as float32 (n, 28, 28, 1) in [0, 1]."""
+    return images[..., np.newaxis].astype(np.float32) / np.float32(255)
 
 
 def card_row(card: dict[str, Any]) -> Row:
@@ -80,12 +93,10 @@ def train(run: Run, *, test: bool, threads: int | None) -> Row:
 def test_accuracy(model: Path) -> float:
     """Return the share of MNIST's test digits that a saved network reads right."""
     import keras
-    import numpy as np
 
     data = load_mnist()
-    images = data.x_test[..., np.newaxis].astype(np.float32) / 255
-    predicted = keras.models.load_model(model).predict(images, batch_size=500, verbose=0).argmax(axis=1)
-    return float((predicted == data.y_test).mean())
+    probabilities = keras.models.load_model(model).predict(network_input(data.x_test), batch_size=500, verbose=0)
+    return float((probabilities.argmax(axis=1) == data.y_test).mean())
 
 
 def read_rows(name: str) -> list[Row]:

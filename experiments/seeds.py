@@ -9,10 +9,8 @@ results/seeds.json and are not repeated.
 from __future__ import annotations
 
 import argparse
-import json
 
-from digitreader.training import CARD
-from experiments.runs import ROOT, Run, card_row, committed_settings, read_rows, train_missing, write_rows
+from experiments.runs import Run, card_row, committed_settings, read_card, read_rows, train_missing, write_rows
 
 COMMITTED_SEED = 42
 SEEDS = (COMMITTED_SEED, 43, 44, 45, 46)
@@ -26,7 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     settings = committed_settings()
-    card = json.loads((ROOT / CARD).read_text())
+    card = read_card()
     committed = card_row(card) | {
         "settings": settings | {"SEED": COMMITTED_SEED},
         "test_accuracy": card["test"]["accuracy"],

@@ -71,6 +71,8 @@ def run_notebook(
         If a cell fails. What was executed until then is kept in the run's folder.
     """
     notebook = nbformat.read(root / NOTEBOOK, as_version=4)
+    # A run with other parameters leaves a cell with them, which would rule every later run.
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
     if core:
         notebook.cells = [cell for cell in notebook.cells if "core" in cell.metadata.get("tags", ())]
     executed = out / NOTEBOOK

@@ -23,6 +23,7 @@ from experiments.runs import committed_settings
 from tests.conftest import REQUIRED_FIGURES
 
 DIGITS = Path(sys.executable).with_name("digits")
+LARGE_SEED = 2_000_000_000
 QUICK = ["--epochs", "2", "--limit", "1500", "--batch-size", "16"]
 
 
@@ -119,7 +120,8 @@ def digits_train(*arguments: str, cwd: Path, environment: dict[str, str]) -> sub
 def quick_run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Return the folder and the output of a short run, on MNIST where it can be had, else on the stand-in."""
     out = tmp_path_factory.mktemp("quick")
-    finished = digits_train(*QUICK, "--seed", "7", "--out", str(out), cwd=root, environment=dict(os.environ))
+    arguments = [*QUICK, "--seed", str(LARGE_SEED), "--out", str(out)]
+    finished = digits_train(*arguments, cwd=root, environment=dict(os.environ))
     assert finished.returncode == 0, finished.stderr
     return out, finished.stdout + finished.stderr
 
@@ -127,7 +129,7 @@ def quick_run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def test_quick_run_writes_everything(quick_run: tuple[Path, str]) -> None:
     out, _ = quick_run
     card = json.loads((out / CARD).read_text())
-    assert card["seed"] == 7
+    assert card["seed"] == LARGE_SEED
     assert 1300 < card["split"]["training"] <= 1500  # the stand-in has 1,350
     assert card["hyperparameters"]["batch_size"] == 16
     assert card["model_sha256"] == hashlib.sha256((out / MODEL).read_bytes()).hexdigest()
@@ -235,6 +237,21 @@ def test_finished_run_replaces_the_artefacts_together(root: Path, mnist: Dataset
     assert card["model_sha256"] == hashlib.sha256((project / MODEL).read_bytes()).hexdigest()
     assert f"{card['test']['errors']} of 10,000 test digits are wrong" in printed(nbformat.read(project / NOTEBOOK, 4))
     assert {f"{name}.png" for name in REQUIRED_FIGURES} <= {path.name for path in (project / FIGURES).iterdir()}
+
+
+def test_parameters_of_a_run_do_not_rule_the_next(tmp_path: Path) -> None:
+    parameters = nbformat.v4.new_code_cell("EPOCHS = 17", metadata={"tags": ["parameters"]})
+    writes = (
+        f"import json, os, pathlib; folder = pathlib.Path(os.environ['DIGITS_OUT'], '{CARD.parent}'); folder.mkdir()"
+    )
+    card = nbformat.v4.new_code_cell(f"{writes}; (folder / '{CARD.name}').write_text(json.dumps({{'epochs': EPOCHS}}))")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
+    (tmp_path / NOTEBOOK).parent.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[parameters, card], metadata=kernel), tmp_path / NOTEBOOK)
+
+    assert run_notebook(tmp_path, tmp_path / "first", {"EPOCHS": 1}) == {"epochs": 1}
+    shutil.copyfile(tmp_path / "first" / NOTEBOOK, tmp_path / NOTEBOOK)
+    assert run_notebook(tmp_path, tmp_path / "second", {}) == {"epochs": 17}
 
 
 def test_core_trains_on_other_rows_without_the_test_set(root: Path, tmp_path: Path) -> None:

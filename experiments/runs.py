@@ -117,7 +117,8 @@ def write_rows(name: str, rows: Sequence[Row]) -> None:
 def train_missing(name: str, runs: Sequence[Run], *, test: bool, jobs: int, command: str) -> None:
     """Train the runs that results/`name`.json has no row of, `jobs` of them side by side.
 
-    Each row is added when its run ends. Rows of no run, such as those of an earlier recipe, are dropped.
+    Each row is added when its run ends, in the order of the runs. Rows of no run, such as those of an earlier recipe,
+    are dropped.
 
     Raises
     ------
@@ -128,6 +129,7 @@ def train_missing(name: str, runs: Sequence[Run], *, test: bool, jobs: int, comm
     """
     load_mnist()
     rows = [row for row in read_rows(name) if any(run.made(row) for run in runs)]
+    write_rows(name, rows)
     missing = [run for run in runs if not any(run.made(row) for row in rows)]
     threads = max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
     failed = []
@@ -140,6 +142,7 @@ def train_missing(name: str, runs: Sequence[Run], *, test: bool, jobs: int, comm
             except TrainingError as error:
                 failed.append(f"{futures[future].settings}: {error}")
             else:
+                rows.sort(key=lambda row: [run.made(row) for run in runs].index(True))
                 write_rows(name, rows)
     if failed:
         raise TrainingError("\n".join(failed))

@@ -25,15 +25,26 @@ def main() -> None:
 
     settings = committed_settings()
     card = read_card()
+    trained = card["hyperparameters"]
+    if (card["seed"], trained["blocks"], trained["epochs_at_most"], trained["batch_size"]) != (
+        COMMITTED_SEED,
+        settings["BLOCKS"],
+        settings["EPOCHS"],
+        settings["BATCH_SIZE"],
+    ):
+        raise SystemExit(
+            "The committed network was not trained with the notebook's own settings: run `make run` first."
+        )
     committed = card_row(card) | {
         "settings": settings | {"SEED": COMMITTED_SEED},
         "test_accuracy": card["test"]["accuracy"],
         "command": "make run",
     }
-    write_rows("seeds", [committed, *(row for row in read_rows("seeds") if row["seed"] != COMMITTED_SEED)])
+    runs = [Run(settings | {"SEED": seed}) for seed in SEEDS]
+    others = [row for row in read_rows("seeds") if any(run.made(row) for run in runs[1:])]
+    write_rows("seeds", [committed, *others])
     if not arguments.committed_only:
         command = f"python -m experiments.seeds --jobs {arguments.jobs}"
-        runs = [Run(settings | {"SEED": seed}) for seed in SEEDS]
         train_missing("seeds", runs, test=True, jobs=arguments.jobs, command=command)
 
 

@@ -27,6 +27,8 @@ def test_finished_runs_are_not_repeated(tmp_path: Path, monkeypatch: pytest.Monk
     assert all("test_accuracy" not in row and row["split"]["training"] == 200 for row in rows)
     assert json.loads((tmp_path / "trial.json").read_text()) == rows
     assert list(tmp_path.iterdir()) == [tmp_path / "trial.json"]
+    train_missing("trial", [second], test=False, jobs=1, command="third call")
+    assert read_rows("trial") == rows[1:], "rows of no run are dropped, also when nothing is missing"
 
 
 @pytest.mark.usefixtures("mnist")

@@ -50,7 +50,7 @@ def headline() -> str:
 def split() -> str:
     """Return the table of the data's parts."""
     split = read_card()["split"]
-    uses = {"training": "gradients", "validation": "every choice", "test": "once, on the finished network"}
+    uses = {"training": "gradients", "validation": "every choice", "test": "once per finished network"}
     return table(("part", "images", "used for"), [(part, f"{split[part]:,}", use) for part, use in uses.items()])
 
 
@@ -73,10 +73,7 @@ def hyperparameters() -> str:
     shift, zoom = percent(augmentation["width_shift_range"], 0), percent(augmentation["zoom_range"], 0)
     rows = [
         ("optimizer", settings["optimizer"]),
-        (
-            "learning rate",
-            f"{settings['learning_rate']:g}, falling by a constant factor to {settings['last_learning_rate']:g}",
-        ),
+        ("learning rate", f"{settings['learning_rate']:g} at first, {settings['learning_rate_schedule']}"),
         ("loss", "categorical cross-entropy"),
         ("batch size", settings["batch_size"]),
         ("epochs", f"at most {settings['epochs_at_most']}"),
@@ -125,13 +122,15 @@ def observations() -> str:
     worst = min(range(10), key=lambda digit: test["per_digit_accuracy"][digit])
     pair, count = next(iter(test["confused_pairs"].items()))
     postaltech = test["postaltech"]
+    disputed_errors = test["errors"] - test["undisputed"]["errors"]
     dense_errors = round((1 - dense["test_accuracy"]) * test["images"])
     return "\n".join(
         [
-            f"- The dense network makes {dense_errors} errors, the CNN with its augmentation {test['errors']}: "
-            f"{dense_errors / test['errors']:.1f} times fewer.",
-            f"- The hardest digit is {worst} ({percent(test['per_digit_accuracy'][worst])} right), the most confused "
-            f"pair {pair} ({count} errors).",
+            f"- The dense network makes {dense_errors} errors, {dense_errors / test['errors']:.1f} times as many as "
+            "the CNN with its augmentation.",
+            f"- {disputed_errors} of the {test['errors']} errors are on labels that people dispute.",
+            f"- The digit read worst is {worst} ({percent(test['per_digit_accuracy'][worst])} right), the most "
+            f"confused pair {pair} ({count} errors).",
             f"- If every reading were accepted, about {postaltech['wrong_zip_codes_a_day']:,} of PostalTech's "
             f"{postaltech['parcels_a_day']:,} parcels a day would get a wrong five-digit ZIP code.",
         ]

@@ -16,12 +16,13 @@ from PIL import Image
 from digitreader.data import Dataset
 from digitreader.training import MODEL
 from experiments.readme import BLOCKS, render
-from experiments.runs import network_input
+from experiments.recipe import BASE, CANDIDATES, FINALISTS, SEEDS
+from experiments.runs import committed_settings, network_input
 from tests.conftest import REQUIRED_FIGURES
 
 # Long runs whose results are not there yet; a file that is there must be complete.
-PENDING_RESULTS = {"no_augmentation", "recipe", "seeds"}
-PENDING_BLOCKS = {"augmentation", "recipe", "seeds"}
+PENDING_RESULTS = {"no_augmentation", "seeds"}
+PENDING_BLOCKS = {"augmentation", "seeds"}
 TOP_LEVEL = {
     ".ci",
     ".github",
@@ -68,6 +69,7 @@ def test_committed_run_follows_the_protocol(card: dict[str, Any]) -> None:
     assert card["seed"] == 42
     assert card["hyperparameters"]["early_stopping_patience"] == 5
     assert card["hyperparameters"]["epochs_at_most"] <= 30
+    assert card["test"]["accuracy"] >= 0.9955
 
 
 def test_model_reproduces_its_test_accuracy(model: Any, card: dict[str, Any], mnist: Dataset) -> None:
@@ -165,6 +167,21 @@ def test_results_belong_to_the_committed_model(root: Path, card: dict[str, Any])
     assert seeds[42]["model_sha256"] == card["model_sha256"]
     assert seeds[42]["test_accuracy"] == card["test"]["accuracy"]
     assert len({json.dumps(row["settings"] | {"SEED": 0}) for row in seeds.values()}) == 1
+
+
+@pytest.mark.xfail(reason="the third seed of the finalists is still to be trained", strict=True)
+def test_recipe_is_the_one_that_validation_chose(root: Path, card: dict[str, Any]) -> None:
+    rows = json.loads((root / "experiments" / "results" / "recipe.json").read_text())
+    assert not any("test_accuracy" in row for row in rows)
+    screening = sorted((row for row in rows if row["seed"] == SEEDS[0]), key=lambda row: row["val_loss"])
+    assert {row["candidate"] for row in screening} == set(CANDIDATES)
+    assert {row["candidate"] for row in screening[:2]} == set(FINALISTS)
+    losses = {name: [row["val_loss"] for row in rows if row["candidate"] == name] for name in FINALISTS}
+    assert {len(values) for values in losses.values()} == {len(SEEDS)}
+    best = CANDIDATES[min(losses, key=lambda name: np.mean(losses[name]))]
+    assert committed_settings().items() >= {**BASE, **best}.items()
+    assert card["hyperparameters"]["blocks"] == best["BLOCKS"]
+    assert card["hyperparameters"]["epochs_at_most"] == best["EPOCHS"]
 
 
 def test_every_backend_predicts_the_same(root: Path, card: dict[str, Any]) -> None:

@@ -106,6 +106,11 @@ def read_rows(name: str) -> list[Row]:
     return rows
 
 
+def read_rows_of(name: str, runs: Sequence[Run]) -> list[Row]:
+    """Return the rows of results/`name`.json that are of one of the runs."""
+    return [row for row in read_rows(name) if any(run.made(row) for run in runs)]
+
+
 def write_rows(name: str, rows: Sequence[Row]) -> None:
     """Write results/`name`.json, at once, so that a kill leaves the old file or the new one."""
     RESULTS.mkdir(exist_ok=True)
@@ -128,7 +133,7 @@ def train_missing(name: str, runs: Sequence[Run], *, test: bool, jobs: int, comm
         If runs failed, after all others have ended.
     """
     load_mnist()
-    rows = [row for row in read_rows(name) if any(run.made(row) for run in runs)]
+    rows = read_rows_of(name, runs)
     write_rows(name, rows)
     missing = [run for run in runs if not any(run.made(row) for row in rows)]
     threads = max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None

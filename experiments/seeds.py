@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from experiments.runs import Run, card_row, committed_settings, read_card, read_rows, train_missing, write_rows
+from experiments.runs import Run, card_row, committed_settings, read_card, read_rows_of, train_missing, write_rows
 
 COMMITTED_SEED = 42
 SEEDS = (COMMITTED_SEED, 43, 44, 45, 46)
@@ -41,8 +41,7 @@ def main() -> None:
         "command": "make run",
     }
     runs = [Run(settings | {"SEED": seed}) for seed in SEEDS]
-    others = [row for row in read_rows("seeds") if any(run.made(row) for run in runs[1:])]
-    write_rows("seeds", [committed, *others])
+    write_rows("seeds", [committed, *read_rows_of("seeds", runs[1:])])
     if not arguments.committed_only:
         command = f"python -m experiments.seeds --jobs {arguments.jobs}"
         train_missing("seeds", runs, test=True, jobs=arguments.jobs, command=command)

@@ -169,7 +169,6 @@ def test_results_belong_to_the_committed_model(root: Path, card: dict[str, Any])
     assert len({json.dumps(row["settings"] | {"SEED": 0}) for row in seeds.values()}) == 1
 
 
-@pytest.mark.xfail(reason="the third seed of the finalists is still to be trained", strict=True)
 def test_recipe_is_the_one_that_validation_chose(root: Path, card: dict[str, Any]) -> None:
     rows = json.loads((root / "experiments" / "results" / "recipe.json").read_text())
     assert not any("test_accuracy" in row for row in rows)

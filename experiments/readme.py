@@ -183,6 +183,25 @@ def augmentation() -> str:
     return table(("augmentation", "epochs", "validation log-loss", "validation accuracy", "test accuracy"), rows)
 
 
+def goals() -> str:
+    """Return the table of the goals that were set before training, and whether they are reached."""
+    card = read_card()
+    accuracies = [row["test_accuracy"] for row in read_rows("seeds")]
+    mean = sum(accuracies) / len(accuracies)
+    pairs = sum(card["test"]["confused_pairs"].get(pair, 0) for pair in ("3/8", "4/9"))
+    minutes = card["notebook_seconds"] / 60
+    accuracy = card["test"]["accuracy"]
+    rows = [
+        ("test accuracy of the committed network", "≥ 99.55 %", percent(accuracy), accuracy >= 0.9955),
+        ("mean test accuracy of five seeds", "≥ 99.72 %", percent(mean), mean >= 0.9972),
+        ("errors between 3 and 8, 4 and 9 together", "≤ 6", pairs, pairs <= 6),
+        ("minutes of the whole notebook on two cores", "≤ 25", f"{minutes:.1f}", minutes <= 25),
+    ]
+    return table(
+        ("measure", "goal", "measured", "reached"), [(*row, "yes" if reached else "no") for *row, reached in rows]
+    )
+
+
 def recipe() -> str:
     """Return the table of the candidates that the recipe was chosen from."""
     rows = read_rows("recipe")
@@ -235,6 +254,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         sample,
         seeds,
         augmentation,
+        goals,
         recipe,
         backends,
     )

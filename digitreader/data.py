@@ -17,6 +17,14 @@ from digitreader.errors import DataCorruptError, DataNotFoundError
 
 ByteArray = npt.NDArray[np.uint8]
 
+# QMNIST's extended labels, decompressed: name and SHA-256.
+WRITER_FILES = {
+    "qmnist-train-labels-idx2-int": "bb1b6e1ec7b04fd5696f1ed50b5f58f8ef195118edd5c93c81783df9740b8ac5",
+    "qmnist-test-labels-idx2-int": "92d0ccb8c25f9c6534270fb4be7e1d24a1c6d315edfc8a638bfbd31c70f362dd",
+}
+WRITER_URL = "https://raw.githubusercontent.com/facebookresearch/qmnist/master"
+CENSUS_SERIES = (0, 1)  # of NIST's series of forms; series 4 is the students'
+
 MNIST = "MNIST"
 SMALL_DIGITS = "scikit-learn digits"
 
@@ -93,6 +101,26 @@ class Dataset:
     source: str
 
 
+@dataclass(frozen=True)
+class Writers:
+    """Who wrote MNIST's digits, in MNIST's order.
+
+    Attributes
+    ----------
+    train : ndarray of shape (60000,), dtype int32
+    test : ndarray of shape (10000,), dtype int32
+        The writer's number. No writer is in both.
+    census_train : ndarray of shape (60000,), dtype bool
+    census_test : ndarray of shape (10000,), dtype bool
+        Whether the writer was of the Census Bureau's staff; the others were high-school students.
+    """
+
+    train: npt.NDArray[np.int32]
+    test: npt.NDArray[np.int32]
+    census_train: npt.NDArray[np.bool_]
+    census_test: npt.NDArray[np.bool_]
+
+
 def load_mnist(directory: str | Path | None = None, *, fallback: bool = False) -> Dataset:
     """Load MNIST, each file checked by its SHA-256.
 
@@ -153,6 +181,38 @@ def load_small_digits() -> Dataset:
     return Dataset(x_train, y_train, x_test, y_test, SMALL_DIGITS)
 
 
+def load_writers(directory: str | Path | None = None) -> Writers:
+    """Load who wrote each digit of MNIST, checked by SHA-256.
+
+    Parameters
+    ----------
+    directory : path, optional
+        Folder with the two label files of QMNIST, plain or gzipped. Without it, the folder named by the environment
+        variable MNIST_DIR. Where that does not hold them, they are downloaded once by Keras, which needs TensorFlow.
+
+    Raises
+    ------
+    DataNotFoundError
+        If the files are not there and cannot be downloaded.
+    DataCorruptError
+        If a file is truncated, damaged or not the original.
+
+    References
+    ----------
+    Yadav, C. and Bottou, L. (2019). Cold case: the lost MNIST digits. NeurIPS.
+    """
+    directory = directory or os.environ.get("MNIST_DIR")
+    train, test = (_read_writers(Path(directory) if directory else None, name) for name in WRITER_FILES)
+    test = test[:10000]  # the others were found again by QMNIST
+    series, writer = 1, 2
+    return Writers(
+        train[:, writer],
+        test[:, writer],
+        np.isin(train[:, series], CENSUS_SERIES),
+        np.isin(test[:, series], CENSUS_SERIES),
+    )
+
+
 def _load_directory(directory: Path) -> Dataset:
     if not directory.is_dir():
         raise DataNotFoundError(f"The MNIST folder {directory} does not exist; correct or unset MNIST_DIR.")
@@ -171,14 +231,28 @@ def _read_idx(directory: Path, file: IdxFile) -> ByteArray:
         raise DataNotFoundError(
             f"{directory} holds no {' or '.join(spellings)}: put MNIST's four files there, or unset MNIST_DIR."
         )
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataCorruptError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
+    content = _read_decompressed(path)
     _check(content, file, path)
     return np.frombuffer(content, np.uint8, offset=len(file.header)).reshape(file.shape)
+
+
+def _read_decompressed(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataCorruptError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
+
+
+def _read_writers(directory: Path | None, name: str) -> npt.NDArray[np.int32]:
+    candidates = [directory / name, directory / f"{name}.gz"] if directory else []
+    path = next((path for path in candidates if path.is_file()), None) or _download_writers(name)
+    content = _read_decompressed(path)
+    if hashlib.sha256(content).hexdigest() != WRITER_FILES[name]:
+        raise DataCorruptError(f"{path} is not the original {name}: fetch it again.")
+    return np.frombuffer(content, ">i4", offset=12).reshape(-1, 8).astype(np.int32)
 
 
 def _read_npz(path: Path) -> dict[str, ByteArray]:
@@ -223,3 +297,14 @@ def _download() -> Dataset:
             f"MNIST cannot be downloaded ({error}). Set MNIST_DIR to a folder with its four files or mnist.npz."
         ) from error
     return Dataset(x_train, y_train, x_test, y_test, MNIST)
+
+
+def _download_writers(name: str) -> Path:
+    from tensorflow.keras.utils import get_file
+
+    try:
+        return Path(get_file(f"{name}.gz", f"{WRITER_URL}/{name}.gz"))
+    except Exception as error:  # as above
+        raise DataNotFoundError(
+            f"QMNIST's labels cannot be downloaded ({error}). Put {name}.gz into the folder of MNIST_DIR."
+        ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from digitreader.data import Dataset, load_mnist
+from digitreader.data import Dataset, Writers, load_mnist, load_writers
 from digitreader.errors import DataNotFoundError
 
 REQUIRED_FIGURES = (
@@ -49,6 +49,15 @@ def mnist() -> Dataset:
         return load_mnist()
     except DataNotFoundError as error:
         pytest.skip(f"needs MNIST: {error}")
+
+
+@pytest.fixture(scope="session")
+def writers() -> Writers:
+    """Return who wrote MNIST's digits, or skip the test where that cannot be had."""
+    try:
+        return load_writers()
+    except DataNotFoundError as error:
+        pytest.skip(f"needs QMNIST's labels: {error}")
 
 
 @pytest.fixture

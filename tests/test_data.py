@@ -13,7 +13,17 @@ import nbformat
 import numpy as np
 import pytest
 
-from digitreader.data import IDX_FILES, MNIST, SMALL_DIGITS, Dataset, load_mnist, load_small_digits
+from digitreader.data import (
+    IDX_FILES,
+    MNIST,
+    SMALL_DIGITS,
+    WRITER_FILES,
+    Dataset,
+    Writers,
+    load_mnist,
+    load_small_digits,
+    load_writers,
+)
 from digitreader.errors import DataCorruptError, DataError, DataNotFoundError, DigitReaderError
 
 ARRAYS = [file.npz_key for file in IDX_FILES]
@@ -246,3 +256,36 @@ def test_notebook_names_the_broken_file(root: Path, idx_folder: Path, tmp_path: 
     finished = run_python(notebook_loading(root), environment, tmp_path)
     assert finished.returncode == 1
     assert f"FileNotFoundError: MNIST_DIR={idx_folder} holds no {TRAIN_LABELS.name}" in finished.stderr
+
+
+def test_writers_of_mnist(writers: Writers) -> None:
+    assert writers.train.shape == writers.census_train.shape == (60000,)
+    assert writers.test.shape == writers.census_test.shape == (10000,)
+    assert len(np.unique(writers.train)) == 539
+    assert len(np.unique(writers.test)) == 297
+    assert not np.intersect1d(writers.train, writers.test).size
+    for names, census in ((writers.train, writers.census_train), (writers.test, writers.census_test)):
+        assert 0.45 < census.mean() < 0.55
+        assert not np.intersect1d(names[census], names[~census]).size, "a writer is of one population"
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:1000], lambda content: content[::-1]])
+def test_damaged_writers(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    name = next(iter(WRITER_FILES))
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(damage(bytes(range(256)) * 10)))
+    with pytest.raises(DataCorruptError, match=f"{name}.gz is not the original"):
+        load_writers(tmp_path)
+
+
+def test_writers_offline(offline: dict[str, str], tmp_path: Path) -> None:
+    code = """
+from digitreader.data import load_writers
+from digitreader.errors import DataNotFoundError
+try:
+    load_writers()
+except DataNotFoundError as error:
+    assert "MNIST_DIR" in str(error), error
+else:
+    raise SystemExit("the labels came from nowhere")
+"""
+    subprocess.run([sys.executable, "-c", code], env=offline, check=True, cwd=tmp_path)

@@ -19,3 +19,31 @@ class DataCorruptError(DataError):
 
 class TrainingError(DigitReaderError):
     """A training run cannot be started, or failed."""
+
+
+class ImageError(DigitReaderError):
+    """Something is wrong with an image."""
+
+
+class ImageFormatError(ImageError):
+    """The input is no image, is damaged, or is of a kind that is not read."""
+
+
+class ImageTooLargeError(ImageError):
+    """The image has more bytes or pixels than are allowed."""
+
+
+class BlankImageError(ImageError):
+    """The image shows no ink."""
+
+
+class ModelError(DigitReaderError):
+    """A file of the model is missing, damaged, or does not belong to the others."""
+
+
+class ExportError(DigitReaderError):
+    """The network cannot be exported, or its export predicts differently."""
+
+
+class CalibrationError(DigitReaderError):
+    """The reader cannot be calibrated."""

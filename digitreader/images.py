@@ -1,0 +1,308 @@
+"""Images as people have them, brought to one form: grey ink, 1 where the pen wrote and 0 on paper."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from digitreader.errors import BlankImageError, ImageError, ImageFormatError, ImageTooLargeError
+
+FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[Any]
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+MAX_BYTES = 50_000_000
+MAX_PIXELS = 50_000_000
+WORKING_SIDE = 1024  # larger images are reduced: no digit needs more
+
+MIN_CONTRAST = 0.08  # of ink against paper, of the whole range from black to white
+"""Fainter marks count as paper."""
+
+
+def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> ByteArray:
+    """Decode an image of any kind.
+
+    Parameters
+    ----------
+    source : path, bytes, binary file, PIL image or array
+        A file in one of `FORMATS`; of an animation the first frame is taken, and the orientation that EXIF states is
+        obeyed. Arrays are (h, w), or (h, w, c) with 1, 3 (RGB) or 4 (RGBA) channels, of uint8, uint16, bool, or
+        floats in [0, 1].
+    max_bytes : int
+        Largest size of a file.
+    max_pixels : int
+        Largest number of pixels.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 3), dtype uint8
+        RGB; transparent pixels are white; no side is longer than `WORKING_SIDE`.
+
+    Raises
+    ------
+    ImageTooLargeError
+        If the file or the image is over a limit; found out before the pixels are decoded.
+    ImageFormatError
+        If the source is no image, is damaged, or is of a kind that is not read.
+    """
+    if isinstance(source, np.ndarray):
+        return _reduce(_array_pixels(source, max_pixels))
+    if isinstance(source, Image.Image):
+        _check_size(source, "The PIL image", max_pixels)
+        return _decode(source, "The PIL image")
+    name, content = _read(source, max_bytes)
+    if not content:
+        raise ImageFormatError(f"{name} is empty.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's doubts about a file that it reads all the same
+            image = Image.open(BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ImageTooLargeError(f"{name} has more pixels than the {max_pixels:,} allowed.") from error
+    except UnidentifiedImageError as error:
+        raise ImageFormatError(
+            f"{name} is not an image in a format that is read ({', '.join(FORMATS)}), or its header is damaged."
+        ) from error
+    except Exception as error:  # Pillow's parsers let many kinds through
+        raise ImageFormatError(f"{name} is damaged: {error or type(error).__name__}.") from error
+    with image:
+        _check_size(image, name, max_pixels)
+        image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG need not be decoded at its full size
+        return _decode(image, name)
+
+
+def _read(source: Any, max_bytes: int) -> tuple[str, bytes]:
+    """Return what to call the source and its content, of which never more than `max_bytes` are read."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, content = "The image", bytes(source[: max_bytes + 1])
+    elif isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        try:
+            with Path(source).open("rb") as stream:
+                content = stream.read(max_bytes + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ImageFormatError(f"{name} cannot be read: {reason}.") from error
+    elif hasattr(source, "read"):
+        name = str(getattr(source, "name", "The file"))
+        content = source.read(max_bytes + 1)
+        if not isinstance(content, bytes):
+            raise ImageFormatError(f"{name} is opened as text; open it in binary mode.")
+    else:
+        kind = type(source).__name__
+        raise ImageFormatError(f"An image is a path, bytes, a binary file, a PIL image or an array, not {kind}.")
+    if len(content) > max_bytes:
+        raise ImageTooLargeError(f"{name} is larger than the {max_bytes:,} bytes allowed.")
+    return name, content
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    """Raise unless an image, which may not be decoded yet, has an allowed number of pixels."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageTooLargeError(f"{name} has {width:,} × {height:,} pixels; {max_pixels:,} are allowed.")
+    if not width or not height:
+        raise ImageFormatError(f"{name} has no pixels.")
+
+
+def _decode(image: Image.Image, name: str) -> ByteArray:
+    """Return a PIL image as RGB pixels."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.load()
+            return _upright(image, name)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's parsers let many kinds through
+        raise ImageFormatError(f"{name} is damaged or truncated: {error or type(error).__name__}.") from error
+
+
+def _upright(image: Image.Image, name: str) -> ByteArray:
+    """Return a decoded PIL image as RGB pixels, the way up that EXIF states."""
+    with contextlib.suppress(Exception):  # a damaged EXIF block states nothing
+        image = ImageOps.exif_transpose(image)
+    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
+        return _reduce(_grey_levels(np.asarray(image), name))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return _on_white(np.asarray(_shrunk(image.convert("RGBA"))))
+    return _reduce(np.asarray(_shrunk(image if image.mode in ("L", "RGB") else image.convert("RGB"))))
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """Return a PIL image no side of which is much longer than `WORKING_SIDE`."""
+    factor = max(image.size) // WORKING_SIDE
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _grey_levels(values: npt.NDArray[Any], name: str) -> ByteArray:
+    """Return grey values of 16 or 32 bits, which may use any part of their range, as uint8 pixels."""
+    if not np.isfinite(values).all():
+        raise ImageFormatError(f"{name} holds values that are not finite.")
+    low, high = float(values.min()), float(values.max())
+    return np.rint((values.astype(np.float32) - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+
+
+def _on_white(pixels: ByteArray) -> ByteArray:
+    """Return RGBA pixels laid on white paper.
+
+    White strokes on a transparent ground, as drawing programs save them, would vanish there: they are laid on black.
+    """
+    colours, cover = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
+    laid: ByteArray = ((colours * cover + 255 * (255 - cover) + 127) // 255).astype(np.uint8)
+    if np.ptp(laid) < 255 * MIN_CONTRAST and np.ptp(cover) >= 255 * MIN_CONTRAST:
+        laid = ((colours * cover + 127) // 255).astype(np.uint8)
+    return _reduce(laid)
+
+
+def _array_pixels(array: npt.NDArray[Any], max_pixels: int) -> ByteArray:
+    """Return an array of any allowed shape and dtype as pixels (h, w) or (h, w, c), dtype uint8."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageFormatError(f"An array of shape {array.shape} is no image: (h, w) or (h, w, 1, 3 or 4) is needed.")
+    if not array.size:
+        raise ImageFormatError(f"An array of shape {array.shape} has no pixels.")
+    if array.shape[0] * array.shape[1] > max_pixels:
+        raise ImageTooLargeError(f"The array is {array.shape}; {max_pixels:,} pixels are allowed.")
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return (array >> 8).astype(np.uint8)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageFormatError(f"An array of {array.dtype} is no image: uint8, uint16, bool or float is needed.")
+    if not np.isfinite(array).all():
+        raise ImageFormatError("The array holds NaN or infinity.")
+    if array.min() < 0 or array.max() > 1:
+        raise ImageFormatError(f"Floats must lie in [0, 1]; these lie in [{array.min():g}, {array.max():g}].")
+    return np.rint(array * 255).astype(np.uint8)
+
+
+def _reduce(pixels: ByteArray) -> ByteArray:
+    """Return grey, RGB or RGBA pixels as RGB, no side longer than `WORKING_SIDE`."""
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return _on_white(pixels)
+    scale = WORKING_SIDE / max(pixels.shape[:2])
+    if scale < 1:
+        height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    return pixels
+
+
+def find_ink(pixels: ByteArray) -> FloatArray:
+    """Separate ink from paper, whatever their colours, whichever is the darker, in uneven light.
+
+    The paper's colour is a quadratic surface fitted to the pixels that are not ink; ink is what differs from it in the
+    direction of the strongest differences, in proportion to the light that falls there.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (h, w, 3), dtype uint8
+
+    Returns
+    -------
+    ndarray of shape (h, w), dtype float32
+        0 on paper, 1 where the pen covers a pixel.
+
+    Raises
+    ------
+    BlankImageError
+        If nothing differs from the paper by more than noise or by `MIN_CONTRAST`.
+    """
+    values: FloatArray = pixels.astype(np.float32) / np.float32(255)
+    paper = _fit_paper(values)
+    difference = values - paper
+    strength = np.einsum("hwc,hwc->hw", difference, difference)
+    strong = strength >= 0.25 * np.quantile(strength, 0.998)
+    direction = (difference * strength[..., np.newaxis])[strong].sum(axis=0)
+    direction /= max(float(np.linalg.norm(direction)), 1e-12)
+    signal = difference @ direction
+    # Light falls on ink and paper alike, so the paper tells where a stroke's contrast is weakened.
+    light = paper.mean(axis=2)
+    signal *= np.clip(light.mean() / np.maximum(light, 1e-3), 0.5, 2)
+
+    noise = 1.4826 * _median(np.abs(signal))
+    smooth = cv2.GaussianBlur(signal, (0, 0), 0.7) if noise > 0.01 else signal
+    level = _ink_level(smooth)
+    if level < max(MIN_CONTRAST, 4 * noise):
+        raise BlankImageError("The image shows no ink: nothing stands out from the background.")
+    # Faint pixels count as ink where they belong to a stroke, not where they are noise on the paper.
+    weak = (smooth > max(0.25 * level, 2.5 * noise)).astype(np.uint8)
+    _, components = cv2.connectedComponents(weak)
+    inked = np.unique(components[smooth > 0.5 * level])
+    strokes = np.isin(components, inked[inked > 0]).astype(np.uint8)
+    strokes = cv2.dilate(strokes, np.ones((3, 3), np.uint8))
+    floor = 1.5 * noise
+    ink: FloatArray = np.clip((signal - floor) / (level - floor), 0, 1) * strokes
+    return ink
+
+
+def _fit_paper(values: FloatArray) -> FloatArray:
+    """Return the colour of the paper (h, w, 3): a quadratic surface through what is not ink."""
+    height, width = values.shape[:2]
+    grid = max(min(48 / max(height, width), 1), 1 / min(height, width))
+    small = cv2.resize(values, None, fx=grid, fy=grid, interpolation=cv2.INTER_AREA) if grid < 1 else values
+    target = small.reshape(-1, 3)
+    basis = _quadratic(*small.shape[:2])
+    surface: FloatArray = np.median(target, axis=0)
+    for terms in (3, 6, 6, 6):  # a plane first: a quadratic could follow the ink
+        red, green, blue = np.abs(target - surface).T
+        residual = np.maximum(np.maximum(red, green), blue)
+        spread = max(1.4826 * _median(residual), 2 / 255)
+        weight = np.maximum(1 - (residual / np.float32(2.5 * spread)) ** 2, 0) ** 2
+        weighted = (basis[:, :terms] * weight[:, np.newaxis]).T
+        normal = weighted @ basis[:, :terms] + np.float32(1e-6) * np.eye(terms, dtype=np.float32)
+        coefficients = np.linalg.solve(normal, weighted @ target)
+        surface = basis[:, :terms] @ coefficients
+    # The surface's terms are products of one along the rows and one along the columns.
+    constant, x, y, xx, xy, yy = coefficients
+    columns, rows = _powers(width), _powers(height)
+    zero = np.zeros(3, np.float32)
+    products = np.array([[constant, x, xx], [y, xy, zero], [yy, zero, zero]])
+    paper: FloatArray = np.empty_like(values)
+    for channel in range(3):
+        np.clip(rows @ products[..., channel] @ columns.T, 0, 1, out=paper[..., channel])
+    return paper
+
+
+def _median(values: FloatArray) -> float:
+    """Return the (upper) median of values of any shape."""
+    middle = values.size // 2
+    return float(np.partition(values, middle, axis=None)[middle])
+
+
+@lru_cache(maxsize=64)
+def _quadratic(height: int, width: int) -> FloatArray:
+    """Return the terms 1, x, y, x², xy, y² of a quadratic surface at each pixel, shape (h · w, 6)."""
+    rows, columns = _powers(height), _powers(width)
+    terms = [rows[:, [i]] * columns[:, j] for i, j in ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0))]
+    return np.stack(terms, axis=-1).reshape(-1, 6)
+
+
+def _powers(length: int) -> FloatArray:
+    """Return 1, t and t² at each of some places from -1 to 1, shape (length, 3)."""
+    places = np.linspace(-1, 1, length, dtype=np.float32)
+    return np.stack([np.ones_like(places), places, places * places], axis=1)
+
+
+def _ink_level(signal: FloatArray) -> float:
+    """Return the signal of full ink: the median of what Otsu's threshold leaves."""
+    top = float(signal.max())
+    if top <= 0:
+        return 0.0
+    bytes_ = np.clip(signal * (255 / top), 0, 255).astype(np.uint8)
+    threshold, _ = cv2.threshold(bytes_, 0, 255, cv2.THRESH_OTSU)
+    return float(np.median(signal[bytes_ > threshold]))

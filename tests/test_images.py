@@ -1,0 +1,317 @@
+"""Decoding images of every kind, finding the ink in them, and refusing what is no image."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from digitreader.errors import BlankImageError, DigitReaderError, ImageError, ImageFormatError, ImageTooLargeError
+from digitreader.images import WORKING_SIDE, find_ink, load_image
+from digitreader.normalize import main_strokes, normalize
+
+
+def drawing(paper: Any = 255, ink: Any = 0, mode: str = "L", size: int = 120) -> Image.Image:
+    """Return a picture of a 4: no flip or turn of it looks the same."""
+    image = Image.new(mode, (size, size), paper)
+    points = [(0.6, 0.8), (0.6, 0.2), (0.3, 0.6), (0.72, 0.6)]
+    pixels = [(x * size, y * size) for x, y in points]
+    ImageDraw.Draw(image).line(pixels, fill=ink, width=size // 12, joint="curve")
+    return image
+
+
+def seen(source: Any) -> npt.NDArray[np.float32]:
+    """Return what the network would see of a source."""
+    return normalize(main_strokes(find_ink(load_image(source))))
+
+
+def file(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    """Return an image as the bytes of a file."""
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+REFERENCE = seen(drawing())
+
+
+def assert_same_digit(source: Any, tolerance: float = 0.02) -> None:
+    """Assert that a source shows the reference's digit: mean difference of the grey values, of 1."""
+    assert np.abs(seen(source) - REFERENCE).mean() < tolerance
+
+
+def test_the_reference_is_in_mnists_form() -> None:
+    rows, columns = np.flatnonzero(REFERENCE.any(axis=1)), np.flatnonzero(REFERENCE.any(axis=0))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    total = REFERENCE.sum()
+    assert abs(REFERENCE.sum(axis=1) @ np.arange(28) / total - 14) <= 0.5
+    assert abs(REFERENCE.sum(axis=0) @ np.arange(28) / total - 14) <= 0.5
+    assert REFERENCE.max() > 0.95
+
+
+MODES: dict[str, Image.Image] = {
+    "1": drawing().convert("1"),
+    "L": drawing(),
+    "LA": drawing().convert("LA"),
+    "P": drawing().convert("P"),
+    "RGB": drawing().convert("RGB"),
+    "RGBA": drawing().convert("RGBA"),
+    "CMYK": drawing().convert("CMYK"),
+    "I;16": Image.fromarray(np.asarray(drawing()).astype(np.uint16) * 257),
+    "I;16 in part of its range": Image.fromarray(np.asarray(drawing()).astype(np.uint16) * 16),
+    "I": drawing().convert("I"),
+    "F": Image.fromarray(np.asarray(drawing()).astype(np.float32) / 255),
+    "YCbCr": drawing().convert("RGB").convert("YCbCr"),
+    "HSV": drawing().convert("RGB").convert("HSV"),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode(mode: str) -> None:
+    assert_same_digit(MODES[mode])
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_every_format(form: str) -> None:
+    assert_same_digit(file(drawing().convert("RGB"), form))
+
+
+def test_every_source(tmp_path: Path) -> None:
+    content = file(drawing())
+    path = tmp_path / "four.png"
+    path.write_bytes(content)
+    for source in (content, bytearray(content), memoryview(content), str(path), path, io.BytesIO(content)):
+        np.testing.assert_array_equal(seen(source), REFERENCE)
+    with path.open("rb") as stream:
+        np.testing.assert_array_equal(seen(stream), REFERENCE)
+
+
+GREY = np.asarray(drawing())
+ARRAYS: dict[str, npt.NDArray[Any]] = {
+    "uint8": GREY,
+    "uint16": GREY.astype(np.uint16) * 257,
+    "bool": GREY > 127,
+    "float32": GREY.astype(np.float32) / 255,
+    "float64": GREY / 255,
+    "float16": (GREY / 255).astype(np.float16),
+    "one channel": GREY[..., np.newaxis],
+    "RGB": np.repeat(GREY[..., np.newaxis], 3, axis=2),
+    "RGBA": np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255)]),
+    "not contiguous": np.repeat(GREY, 2, axis=1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_every_array(kind: str) -> None:
+    assert_same_digit(ARRAYS[kind])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation: int) -> None:
+    turned = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    image = drawing().transpose(turned[orientation]) if orientation in turned else drawing()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert_same_digit(file(image, "JPEG", exif=exif, quality=95))
+
+
+@pytest.mark.parametrize(
+    ("paper", "ink"),
+    [
+        ("white", "black"),
+        ("black", "white"),
+        ("white", "#1f3fbf"),
+        ("#fff3a0", "#b00020"),
+        ("#204030", "#f0f0e0"),
+        ("#808080", "#404040"),
+        ("#e08080", "#8080e0"),  # nearly of one brightness
+    ],
+)
+def test_every_pen_and_paper(paper: str, ink: str) -> None:
+    assert_same_digit(drawing(paper, ink, "RGB"))
+
+
+def test_transparency_is_white_paper() -> None:
+    assert_same_digit(file(drawing((0, 0, 0, 0), (0, 0, 0, 255), "RGBA")))
+    assert_same_digit(drawing((255, 255, 255, 0), (30, 30, 200, 255), "RGBA"))
+
+
+def test_white_ink_on_a_transparent_ground_is_seen() -> None:
+    assert_same_digit(file(drawing((0, 0, 0, 0), (255, 255, 255, 255), "RGBA")))
+
+
+@pytest.mark.parametrize(("size", "tolerance"), [(24, 0.08), (60, 0.035), (400, 0.02), (2000, 0.02)])
+def test_every_size(size: int, tolerance: float) -> None:
+    assert_same_digit(drawing(size=size), tolerance)
+    assert max(load_image(drawing(size=size)).shape) <= WORKING_SIDE
+
+
+def test_anywhere_on_the_paper() -> None:
+    for left, top in ((0, 0), (300, 10), (20, 250)):
+        sheet = Image.new("L", (450, 400), 255)
+        sheet.paste(drawing(), (left, top))
+        np.testing.assert_allclose(seen(sheet), REFERENCE, atol=0.05)
+
+
+def test_uneven_light() -> None:
+    y, x = np.mgrid[0:1:120j, 0:1:120j]
+    for light in (1 - 0.6 * x, 1 - 0.5 * y, 1 - 0.3 * x - 0.3 * y, 0.5 + 0.5 * np.hypot(x - 0.5, y - 0.5)):
+        assert_same_digit(np.rint(GREY * 0.85 * light + 20 * light).astype(np.uint8))
+
+
+def test_noise_and_jpeg() -> None:
+    noisy = np.clip(GREY * 0.8 + 20 + np.random.default_rng(0).normal(0, 8, GREY.shape), 0, 255).astype(np.uint8)
+    assert_same_digit(noisy)
+    assert_same_digit(file(Image.fromarray(noisy), "JPEG", quality=30), tolerance=0.03)
+
+
+def test_specks_do_not_count() -> None:
+    specked = drawing()
+    draw = ImageDraw.Draw(specked)
+    for x, y in ((3, 3), (110, 8), (5, 112), (100, 100)):
+        draw.ellipse((x, y, x + 2, y + 2), fill=0)
+    assert_same_digit(specked)
+
+
+def test_the_first_frame_of_an_animation() -> None:
+    later = [Image.new("L", (120, 120), 255)] * 2
+    for form in ("GIF", "WEBP", "TIFF", "PNG"):
+        assert_same_digit(file(drawing(), form, save_all=True, append_images=later))
+
+
+def test_the_callers_image_is_left_as_it_is() -> None:
+    image, array = drawing(), GREY.copy()
+    before = image.tobytes()
+    seen(image)
+    seen(array)
+    assert image.tobytes() == before
+    assert (array == GREY).all()
+
+
+def png_of(width: int, height: int) -> bytes:
+    """Return a PNG whose header declares a size and whose pixels are missing."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = zlib.compress(b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+PNG = file(drawing())
+BAD: dict[str, tuple[Callable[[], Any], type[ImageError], str]] = {
+    "empty": (lambda: b"", ImageFormatError, "The image is empty"),
+    "text": (lambda: b"seven", ImageFormatError, "not an image in a format that is read"),
+    "truncated": (lambda: PNG[: len(PNG) // 2], ImageFormatError, "damaged or truncated"),
+    "truncated JPEG": (lambda: file(drawing(), "JPEG")[:700], ImageFormatError, "damaged or truncated"),
+    "header alone": (lambda: PNG[:20], ImageFormatError, "not an image|damaged"),
+    "a format that is not read": (lambda: file(drawing(), "ICO"), ImageFormatError, "PNG, JPEG"),
+    "more pixels than allowed": (lambda: png_of(10_000, 10_000), ImageTooLargeError, "10,000 × 10,000"),
+    "a decompression bomb": (lambda: png_of(100_000, 100_000), ImageTooLargeError, "50,000,000"),
+    "no pixels": (lambda: png_of(0, 10), ImageError, "damaged|no pixels"),
+    "missing": (lambda: "no/such/file.png", ImageFormatError, "no/such/file.png cannot be read: No such file"),
+    "a folder": (lambda: Path(), ImageFormatError, "cannot be read"),
+    "a name with a null": (lambda: "a\0b", ImageFormatError, "cannot be read"),
+    "a text stream": (lambda: io.StringIO("seven"), ImageFormatError, "binary mode"),
+    "a number": (lambda: 7, ImageFormatError, "not int"),
+    "nothing": (lambda: None, ImageFormatError, "not NoneType"),
+    "white paper": (lambda: drawing(255, 255), BlankImageError, "no ink"),
+    "black paper": (lambda: np.zeros((28, 28), np.uint8), BlankImageError, "no ink"),
+    "one pixel": (lambda: np.zeros((1, 1), np.uint8), BlankImageError, "no ink"),
+    "noise": (
+        lambda: np.random.default_rng(0).normal(200, 8, (100, 100)).clip(0, 255).astype(np.uint8),
+        BlankImageError,
+        "no ink",
+    ),
+    "light alone": (lambda: np.tile(np.linspace(100, 250, 80), (80, 1)).astype(np.uint8), BlankImageError, "no ink"),
+    "one dimension": (lambda: np.zeros(10, np.uint8), ImageFormatError, r"\(10,\) is no image"),
+    "four dimensions": (lambda: np.zeros((1, 28, 28, 1), np.uint8), ImageFormatError, r"\(1, 28, 28, 1\) is no image"),
+    "two channels": (lambda: np.zeros((28, 28, 2), np.uint8), ImageFormatError, r"\(28, 28, 2\) is no image"),
+    "no rows": (lambda: np.zeros((0, 28), np.uint8), ImageFormatError, "no pixels"),
+    "large array": (lambda: np.zeros((1, 60_000_000), np.bool_), ImageTooLargeError, "50,000,000"),
+    "int64": (lambda: np.zeros((28, 28), np.int64), ImageFormatError, "array of int64"),
+    "complex": (lambda: np.zeros((28, 28), complex), ImageFormatError, "array of complex128"),
+    "strings": (lambda: np.full((28, 28), "a"), ImageFormatError, "array of <U1"),
+    "NaN": (lambda: np.full((28, 28), np.nan), ImageFormatError, "NaN"),
+    "infinity": (lambda: np.full((28, 28), np.inf), ImageFormatError, "infinity"),
+    "floats of another range": (lambda: GREY.astype(np.float32), ImageFormatError, r"in \[0, 1\].*\[0, 255\]"),
+    "negative floats": (lambda: GREY / 255 - 1, ImageFormatError, r"\[-1, 0\]"),
+    "TIFF with NaN": (lambda: file(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF"), ImageError, "finite"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input(kind: str) -> None:
+    make, error, message = BAD[kind]
+    with pytest.raises(error, match=message) as caught:
+        seen(make())
+    assert isinstance(caught.value, DigitReaderError)
+    assert "\n" not in str(caught.value)
+
+
+def test_limits_are_the_callers() -> None:
+    with pytest.raises(ImageTooLargeError, match="100 bytes"):
+        load_image(PNG, max_bytes=100)
+    with pytest.raises(ImageTooLargeError, match="120 × 120 pixels; 1,000 are"):
+        load_image(PNG, max_pixels=1000)
+    with pytest.raises(ImageTooLargeError, match="larger than the 100 bytes"):
+        load_image(io.BytesIO(PNG), max_bytes=100)
+
+
+SEEDS = [file(drawing(size=40).convert(mode), form) for mode, form in (("L", "PNG"), ("RGB", "JPEG"), ("P", "GIF"))]
+SEEDS += [file(drawing(size=40), "TIFF"), file(drawing(size=40), "BMP"), file(drawing(size=40).convert("RGB"), "WEBP")]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
+    st.floats(0, 1),
+    st.binary(max_size=40),
+)
+def test_any_bytes(content: bytes, changes: list[tuple[float, int]], kept: float, tail: bytes) -> None:
+    damaged = bytearray(content)
+    for place, value in changes:
+        damaged[int(place * len(damaged))] = value
+    source = bytes(damaged[: int(kept * len(damaged))]) + tail
+    try:
+        image = seen(source)
+    except ImageError:
+        return  # the one kind of error that may leave
+    assert image.shape == (28, 28)
+    assert np.isfinite(image).all()
+
+
+def test_reading_an_image_is_light() -> None:
+    code = """
+import sys
+import numpy as np
+from digitreader.images import find_ink, load_image
+image = np.zeros((28, 28), np.uint8)
+image[5:20, 12:15] = 255
+find_ink(load_image(image))
+heavy = {"tensorflow", "keras", "torch", "onnxruntime", "matplotlib", "pandas", "sklearn", "scipy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

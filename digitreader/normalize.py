@@ -1,0 +1,69 @@
+"""Ink in MNIST's own form: 28 × 28 pixels, the digit in a box of 20 × 20, its centre of mass in the middle."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+SIDE = 28
+BOX = 20
+SPECK = 0.02  # share of the largest stroke's ink
+EDGE = 0.02  # ink fainter than this does not count for the digit's extent
+
+
+def main_strokes(ink: FloatArray) -> FloatArray:
+    """Return the ink of one digit without the specks around it.
+
+    Parameters
+    ----------
+    ink : ndarray of shape (h, w), dtype float32
+
+    Returns
+    -------
+    ndarray of shape (h, w), dtype float32
+        Strokes with less than `SPECK` of the largest one's ink are gone.
+    """
+    count, components = cv2.connectedComponents((ink > 0).astype(np.uint8))
+    if count <= 2:  # the paper and one stroke
+        return ink
+    amounts = np.bincount(components.ravel(), weights=ink.ravel())
+    return np.where((amounts >= SPECK * amounts[1:].max())[components], ink, np.float32(0))
+
+
+def normalize(ink: FloatArray) -> FloatArray:
+    """Bring the ink of one digit into the form that the network was trained on.
+
+    Parameters
+    ----------
+    ink : ndarray of shape (h, w), dtype float32
+        1 where the pen wrote, 0 on paper. At least one pixel has more than `EDGE`.
+
+    Returns
+    -------
+    ndarray of shape (28, 28), dtype float32
+        White on black, in [0, 1].
+
+    References
+    ----------
+    LeCun, Y., Bottou, L., Bengio, Y. and Haffner, P. (1998). Gradient-based learning applied to document recognition.
+    Proceedings of the IEEE 86(11), section III.A.
+    """
+    rows, columns = (np.flatnonzero((ink > EDGE).any(axis=axis)) for axis in (1, 0))
+    crop = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = BOX / max(crop.shape)
+    height, width = (max(round(side * scale), 1) for side in crop.shape)
+    if (height, width) != crop.shape:
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        crop = np.clip(cv2.resize(crop, (width, height), interpolation=interpolation), 0, 1)
+    total = float(crop.sum())
+    centre_y = float(crop.sum(axis=1) @ np.arange(height)) / total
+    centre_x = float(crop.sum(axis=0) @ np.arange(width)) / total
+    # Whole pixels, as in MNIST, where the centre of mass lies within half a pixel of the one in row and column 14.
+    top = int(np.clip(round(SIDE / 2 - centre_y), 0, SIDE - height))
+    left = int(np.clip(round(SIDE / 2 - centre_x), 0, SIDE - width))
+    frame = np.zeros((SIDE, SIDE), np.float32)
+    frame[top : top + height, left : left + width] = crop
+    return frame

@@ -1,0 +1,67 @@
+"""The form of MNIST: a box of 20 × 20, the centre of mass in the middle."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from digitreader.data import Dataset
+from digitreader.normalize import main_strokes, normalize
+
+
+def centre_of_mass(image: np.ndarray) -> tuple[float, float]:
+    """Return row and column."""
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    return float((image * y).sum() / image.sum()), float((image * x).sum() / image.sum())
+
+
+def box(image: np.ndarray) -> tuple[int, int]:
+    """Return height and width of what is brighter than a tenth."""
+    rows, columns = np.nonzero(image > 0.1)
+    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+
+def stroke(height: int, width: int) -> np.ndarray:
+    """Return the ink of an ellipse that fills a rectangle, somewhere on a sheet."""
+    sheet = np.zeros((height * 2 + 40, width * 2 + 40), np.uint8)
+    centre, axes = (width // 2 + 30, height // 2 + 7), (width // 2 - 2, height // 2 - 2)
+    cv2.ellipse(sheet, centre, axes, 0, 0, 360, 255, max(height // 12, 2), cv2.LINE_AA)
+    return sheet.astype(np.float32) / 255
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 12), (40, 90), (300, 200), (1000, 100)])
+def test_any_size_becomes_the_box_and_keeps_its_aspect(height: int, width: int) -> None:
+    image = normalize(stroke(height, width))
+    assert image.shape == (28, 28)
+    assert image.dtype == np.float32
+    assert image.min() >= 0
+    assert image.max() <= 1
+    found = box(image)
+    assert 18 <= max(found) <= 20
+    assert found[0] / found[1] == pytest.approx(height / width, rel=0.35)
+    assert centre_of_mass(image) == pytest.approx((14, 14), abs=0.75)
+
+
+def test_mnist_digits_keep_their_place_and_their_ink(mnist: Dataset) -> None:
+    digits = mnist.x_train[:200].astype(np.float32) / 255
+    for digit in digits:
+        moved = np.zeros((80, 60), np.float32)
+        moved[40:68, 5:33] = digit
+        difference = np.abs(normalize(moved) - digit)
+        assert difference.mean() < 0.02
+
+
+def test_specks_are_no_part_of_a_digit_but_its_parts_are() -> None:
+    ink = np.zeros((60, 60), np.float32)
+    ink[10:50, 10:20] = 1  # two strokes apart, as of a broken 4
+    ink[10:30, 30:36] = 1
+    ink[55:57, 55:57] = 1  # a speck
+    kept = main_strokes(ink)
+    assert kept[55:57, 55:57].max() == 0
+    assert (kept[:52] == ink[:52]).all()
+
+
+def test_one_stroke_is_left_as_it_is() -> None:
+    ink = stroke(40, 30)
+    np.testing.assert_array_equal(main_strokes(ink), ink)

@@ -1,0 +1,115 @@
+"""The network: images of single digits, 28 × 28, to probabilities, on ONNX Runtime."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from digitreader.errors import ImageFormatError, ModelError
+
+FloatArray = npt.NDArray[np.float32]
+
+INPUT = "image"
+OUTPUTS = ("probabilities", "logits", "embedding", "last_conv")
+KERAS_SHA256 = "keras_sha256"  # the key in the ONNX file's metadata
+BATCH = 64  # images at once: their feature maps stay in the processor's cache
+
+_package = Path(__file__).parent
+MODELS = _package / "models" if (_package / "models").is_dir() else _package.parent / "models"
+"""The folder of the models: in the wheel inside the package, in a checkout beside it."""
+
+
+class Recognizer:
+    """A session of ONNX Runtime with the network.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file, as `digits export` writes it.
+    threads : int
+        Threads of one call; 0 is one for each core.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or not an export of this project.
+    """
+
+    def __init__(self, path: Path = MODELS / "mnist_cnn.onnx", *, threads: int = 0) -> None:
+        import onnxruntime
+
+        if not path.is_file():
+            raise ModelError(f"{path} is missing: `digits export` writes it from the trained network.")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # Threads that spin while they wait take the cores from whoever decodes the next image.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has no common base of its errors
+            raise ModelError(f"{path} is damaged ({error}): `digits export` writes it anew.") from error
+        if not set(OUTPUTS) <= {output.name for output in self._session.get_outputs()}:
+            raise ModelError(f"{path} lacks outputs that the reader needs: `digits export` writes it anew.")
+        self.path = path
+
+    @property
+    def keras_sha256(self) -> str:
+        """SHA-256 of the .keras file that the network was exported from."""
+        metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return metadata.get(KERAS_SHA256, "")
+
+    def run(self, images: npt.NDArray[Any], *outputs: str) -> list[FloatArray]:
+        """Return the named outputs of the network for images in MNIST's form.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, 28, 28)
+            White on black; uint8, bool, or floats in [0, 1].
+        outputs : str
+            Names of `OUTPUTS`.
+
+        Raises
+        ------
+        ImageFormatError
+            If the images have another shape, dtype or range.
+        """
+        batch = as_input(images)
+        if len(batch) <= BATCH:
+            return list(self._session.run(outputs, {INPUT: batch}))
+        parts = [self._session.run(outputs, {INPUT: batch[k : k + BATCH]}) for k in range(0, len(batch), BATCH)]
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+    def predict_proba(self, images: npt.NDArray[Any]) -> FloatArray:
+        """Return the probability of each digit, shape (n, 10), dtype float32, for images as in `run`."""
+        return self.run(images, "probabilities")[0]
+
+
+def as_input(images: npt.NDArray[Any]) -> FloatArray:
+    """Return images (n, 28, 28) as the network's input (n, 28, 28, 1), float32 in [0, 1].
+
+    Raises
+    ------
+    ImageFormatError
+        If they have another shape, dtype or range.
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or images.shape[1:] != (28, 28):
+        raise ImageFormatError(f"Images of shape (n, 28, 28) are needed, not {images.shape}.")
+    if images.dtype == np.uint8:
+        return images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    if images.dtype != np.bool_ and not np.issubdtype(images.dtype, np.floating):
+        raise ImageFormatError(f"Images of uint8, bool or floats in [0, 1] are needed, not {images.dtype}.")
+    batch = images[..., np.newaxis].astype(np.float32)
+    if batch.size and not (batch.min() >= 0 and batch.max() <= 1):  # also false for NaN
+        raise ImageFormatError("Floats must lie in [0, 1]; white on black, as in MNIST.")
+    return batch
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,202 @@
+"""From the network's logits to a digit, a calibrated confidence, and whether a person should look at it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from digitreader.errors import ModelError
+
+FloatArray = npt.NDArray[np.float32]
+Decision = Literal["accept", "review"]
+Reason = Literal["ok", "low_confidence", "not_a_digit", "not_a_zip", "wrong_length"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a picture of one digit says.
+
+    Attributes
+    ----------
+    digit : int
+        The most probable digit.
+    confidence : float
+        The calibrated probability that it is right, given that the picture shows a digit.
+    decision : "accept" or "review"
+    reason : str
+        "ok", or why a person should look: "low_confidence" or "not_a_digit".
+    probabilities : tuple of float
+        Calibrated, of 0 to 9.
+    """
+
+    digit: int
+    confidence: float
+    decision: Decision
+    reason: Reason
+    probabilities: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading as JSON knows it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FieldDigit:
+    """A digit of a field.
+
+    Attributes
+    ----------
+    digit : str
+        "0" to "9", or the hyphen of a ZIP+4 code.
+    confidence : float
+        Probability of the symbol at its place in the line.
+    box : tuple of int
+        Left, top, right and bottom of its ink, in pixels of the picture, right and bottom exclusive.
+    runner_up : str
+        The second most probable symbol there.
+    """
+
+    digit: str
+    confidence: float
+    box: tuple[int, int, int, int]
+    runner_up: str
+
+
+@dataclass(frozen=True)
+class FieldReading:
+    """What a picture of a line of digits says.
+
+    Attributes
+    ----------
+    text : str
+        The most probable text.
+    confidence : float
+        The calibrated probability that it is right, from its margin over the next best text.
+    decision : "accept" or "review"
+    reason : str
+        "ok", or why a person should look: "low_confidence", "not_a_digit", "not_a_zip" or "wrong_length".
+    digits : tuple of FieldDigit
+    """
+
+    text: str
+    confidence: float
+    decision: Decision
+    reason: Reason
+    digits: tuple[FieldDigit, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading as JSON knows it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `digits calibrate` found on validation images; stored in models/reader.json.
+
+    Attributes
+    ----------
+    onnx_sha256 : str
+        The network that it belongs to.
+    temperature : float
+        Logits are divided by it.
+    min_confidence : float
+        Less goes to review.
+    min_evidence : float
+        A smaller energy of the logits means that the picture shows no digit.
+    """
+
+    onnx_sha256: str
+    temperature: float
+    min_confidence: float
+    min_evidence: float
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read the file that `digits calibrate` wrote.
+
+        Raises
+        ------
+        ModelError
+            If it is missing or damaged.
+        """
+        try:
+            content = json.loads(path.read_text())
+            return cls(**{name: content[name] for name in cls.__dataclass_fields__})
+        except FileNotFoundError as error:
+            raise ModelError(f"{path} is missing: `digits calibrate` writes it.") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path} is damaged ({error!r}): `digits calibrate` writes it anew.") from error
+
+
+def calibrated(logits: FloatArray, temperature: float) -> FloatArray:
+    """Return probabilities (n, 10) from logits (n, 10) that are divided by a temperature.
+
+    References
+    ----------
+    Guo, C., Pleiss, G., Sun, Y. and Weinberger, K. Q. (2017). On calibration of modern neural networks. ICML.
+    """
+    scaled = logits / np.float32(temperature)
+    scaled -= scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled)
+    probabilities: FloatArray = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def evidence(logits: FloatArray) -> FloatArray:
+    """Return how much speaks for any digit at all, shape (n,): the negative free energy of logits (n, 10).
+
+    References
+    ----------
+    Liu, W., Wang, X., Owens, J. and Li, Y. (2020). Energy-based out-of-distribution detection. NeurIPS.
+    """
+    top = logits.max(axis=1)
+    energy: FloatArray = top + np.log(np.exp(logits - top[:, np.newaxis]).sum(axis=1))
+    return energy
+
+
+def decide(logits: FloatArray, calibration: Calibration) -> list[Reading]:
+    """Return the reading of each row of logits (n, 10)."""
+    readings = []
+    for row, support in zip(calibrated(logits, calibration.temperature), evidence(logits), strict=True):
+        digit = int(row.argmax())
+        confidence = float(row[digit])
+        reason: Reason = "ok"
+        if support < calibration.min_evidence:
+            reason = "not_a_digit"
+        elif confidence < calibration.min_confidence:
+            reason = "low_confidence"
+        readings.append(
+            Reading(digit, confidence, "accept" if reason == "ok" else "review", reason, tuple(map(float, row)))
+        )
+    return readings
+
+
+def fit_temperature(logits: FloatArray, labels: npt.NDArray[Any]) -> float:
+    """Return the temperature with the least log-loss on logits (n, 10) and labels (n,)."""
+    from scipy.optimize import minimize_scalar
+
+    rows = np.arange(len(labels))
+
+    def log_loss(log_temperature: float) -> float:
+        probabilities = calibrated(logits, float(np.exp(log_temperature)))[rows, labels]
+        return float(-np.log(np.maximum(probabilities, 1e-12)).mean())
+
+    return float(np.exp(minimize_scalar(log_loss, bounds=(-2, 2), method="bounded").x))
+
+
+def calibration_error(probabilities: FloatArray, labels: npt.NDArray[Any], bins: int = 15) -> float:
+    """Return the expected calibration error of probabilities (n, 10), over bins of equal numbers of images.
+
+    References
+    ----------
+    Guo et al. (2017), as above; Nguyen, K. and O'Connor, B. (2015), for the bins.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    parts = np.array_split(np.argsort(confidence), bins)
+    return float(sum(abs(confidence[part].sum() - right[part].sum()) for part in parts) / len(labels))

@@ -1,0 +1,128 @@
+"""`DigitReader` on pictures as people have them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from digitreader.data import Dataset
+from digitreader.decision import Reading
+from digitreader.errors import BlankImageError, ImageError
+from digitreader.images import Source
+from digitreader.reader import DigitReader
+from experiments.compose import PHOTO, compose, outline
+
+
+@pytest.fixture(scope="module")
+def reader() -> DigitReader:
+    """Return the committed reader."""
+    return DigitReader()
+
+
+def seven(size: int = 200, ink: int = 20, paper: int = 240) -> np.ndarray:
+    """Return a drawn 7, off the centre, as grey pixels."""
+    sheet = np.full((size, size * 3 // 2), paper, np.uint8)
+    points = np.array([(0.15, 0.2), (0.5, 0.18), (0.3, 0.75)]) * size
+    cv2.polylines(sheet, [points.astype(np.int32)], False, ink, max(size // 16, 1), cv2.LINE_AA)
+    return sheet
+
+
+def test_every_kind_of_source_is_read_alike(reader: DigitReader, tmp_path: Path) -> None:
+    pixels = seven()
+    image = Image.fromarray(pixels)
+    path = tmp_path / "seven.png"
+    image.save(path)
+    content = path.read_bytes()
+    sources = (pixels, pixels / 255, image, path, str(path), content, bytearray(content), io.BytesIO(content))
+    readings = [reader.predict_image(source) for source in sources]
+    assert {reading.digit for reading in readings} == {7}
+    assert {reading.decision for reading in readings} == {"accept"}
+    assert np.ptp([reading.confidence for reading in readings]) < 1e-4
+
+
+@pytest.mark.parametrize("size", [16, 28, 60, 300, 2000])
+@pytest.mark.parametrize(("ink", "paper"), [(0, 255), (255, 0), (60, 130), (220, 150)])
+def test_size_and_polarity_do_not_matter(reader: DigitReader, size: int, ink: int, paper: int) -> None:
+    assert reader.predict_image(seven(size, ink, paper)).digit == 7
+
+
+def test_pictures_of_mnist_digits_are_read_as_well_as_their_arrays(reader: DigitReader, mnist: Dataset) -> None:
+    digits, labels = mnist.x_train[:1500], mnist.y_train[:1500]
+    expected = (reader.predict(digits) == labels).sum()
+    shifted = np.roll(digits, (3, -3), axis=(1, 2))
+    for images in (digits, shifted):
+        readings = list(reader.predict_images(images))
+        right = sum(isinstance(item, Reading) and item.digit == y for item, y in zip(readings, labels, strict=True))
+        assert right >= expected - 3
+
+
+def test_photos_are_read(reader: DigitReader, mnist: Dataset) -> None:
+    rows = range(300)
+    photos = [compose([outline(mnist.x_train[row])], PHOTO, np.random.default_rng(row)).pixels for row in rows]
+    readings = list(reader.predict_images(photos))
+    right = [isinstance(item, Reading) and item.digit == mnist.y_train[row] for row, item in enumerate(readings)]
+    assert np.mean(right) > 0.97
+
+
+def test_many_and_one_agree_and_errors_stand_in_their_place(reader: DigitReader) -> None:
+    sources: list[Source] = [seven(), b"no image", seven(60), np.zeros((30, 30), np.uint8)]
+    sources *= 40
+    results = list(reader.predict_images(iter(sources)))
+    assert len(results) == 160
+    assert results[0] == reader.predict_image(sources[0])
+    assert isinstance(results[1], ImageError)
+    assert isinstance(results[2], Reading)
+    assert isinstance(results[3], BlankImageError)
+    assert [type(item) for item in results] == [type(item) for item in results[:4]] * 40
+
+
+def test_a_reading_does_not_depend_on_its_neighbours(reader: DigitReader, mnist: Dataset) -> None:
+    images = mnist.x_test[:100]
+    together = reader.predict_proba(images)
+    alone = np.concatenate([reader.predict_proba(image[np.newaxis]) for image in images])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_limits_can_be_set(tmp_path: Path) -> None:
+    reader = DigitReader(max_pixels=1000, max_bytes=100)
+    with pytest.raises(ImageError, match="1,000"):
+        reader.predict_image(seven())
+    with pytest.raises(ImageError, match="100 bytes"):
+        reader.predict_image(bytes(101))
+
+
+def test_two_readers_on_threads_agree(mnist: Dataset) -> None:
+    images = mnist.x_test[:300]
+    one, many = DigitReader(threads=1), DigitReader()
+    np.testing.assert_allclose(one.predict_proba(images), many.predict_proba(images), atol=1e-6)
+
+
+def test_reading_imports_no_framework() -> None:
+    program = """
+import sys
+import numpy as np
+from digitreader.images import Source
+from digitreader.reader import DigitReader
+sheet = np.zeros((60, 40), np.uint8)
+sheet[10:50, 18:22] = 255
+assert DigitReader().predict_image(sheet).digit == 1
+heavy = {"tensorflow", "keras", "torch", "sklearn", "scipy", "matplotlib", "pandas", "onnx"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_importing_images_imports_no_recogniser() -> None:
+    program = """
+import sys
+import digitreader.images, digitreader.normalize
+assert not {"onnxruntime", "tensorflow", "typer"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

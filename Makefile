@@ -12,9 +12,11 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[dev,zip]'
 	touch $@
 
-# The notebook top to bottom; then the numbers of README.md from what it measured.
+# The notebook top to bottom; the network's export and calibration; then the numbers of README.md from what was measured.
 run: setup
 	$(BIN)/digits train --out . --overwrite
+	$(BIN)/digits export
+	$(BIN)/digits calibrate
 	$(BIN)/python -m experiments.seeds --committed-only
 	$(BIN)/python -m experiments.readme
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from digitreader.errors import DigitReaderError
+from digitreader.errors import DigitReaderError, ImageError
+from digitreader.files import STDIN, expand
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Recognise handwritten digits.")
 
@@ -83,14 +89,8 @@ def train(
         "LIMIT": limit,
         "DEVICE": device.value if device else None,
     }
-    try:
+    with _errors_for_people():
         _train(out, overwrite, {name: value for name, value in parameters.items() if value is not None})
-    except ModuleNotFoundError as error:
-        typer.echo(f"Training needs {error.name}: pip install -r requirements.txt", err=True)
-        raise typer.Exit(1) from error
-    except DigitReaderError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 def _train(out: Path | None, overwrite: bool, parameters: dict[str, Any]) -> None:
@@ -120,3 +120,176 @@ def _train(out: Path | None, overwrite: bool, parameters: dict[str, Any]) -> Non
     typer.echo(
         f"validation accuracy {card['validation']['accuracy']:.2%}, test accuracy {card['test']['accuracy']:.2%}: {out}"
     )
+
+
+Files = Annotated[
+    list[str], typer.Argument(help="Image files, folders or patterns; - is standard input.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+MANY = 30  # more files get a progress bar
+
+
+@app.command()
+def predict(files: Files, as_json: Json = False) -> None:
+    """Read pictures of one digit each.
+
+    A picture that cannot be read does not stop the others; the exit code is then 1.
+    """
+    from digitreader.reader import DigitReader
+
+    names = list(expand(files))
+    if not names:
+        raise typer.BadParameter("there are no images in it", param_hint="FILES")
+    with _errors_for_people():
+        reader = DigitReader()
+    sources = map(_source, names)
+    _show(names, reader.predict_images(sources), as_json, ("digit", "confidence", "decision", "reason"))
+
+
+@app.command()
+def explain(
+    file: Annotated[str, typer.Argument(help="An image of one digit; - is standard input.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The PNG file to write.", show_default=False)],
+    digit: Annotated[int | None, typer.Option(min=0, max=9, help="Explain this digit; else the one read.")] = None,
+) -> None:
+    """Show how one digit is read: the input, what the network sees, the probabilities, and what speaks for a digit."""
+    with _errors_for_people():
+        from digitreader.explain import draw_explanation, grad_cam
+        from digitreader.images import load_image
+        from digitreader.reader import DigitReader
+
+        reader = DigitReader()
+        pixels = load_image(_source(file))
+        image, reading = reader.prepare(pixels), reader.predict_image(pixels)
+        explained = reading.digit if digit is None else digit
+        picture = draw_explanation(pixels, image, reading, explained, grad_cam(reader.recognizer, image, explained))
+    picture.save(out, "PNG")
+    typer.echo(f"{reading.digit} ({reading.confidence:.4f}, {reading.decision}: {reading.reason}): {out}")
+
+
+@app.command()
+def evaluate(as_json: Json = False) -> None:
+    """Measure the committed network on MNIST's test set, on its arrays and as pictures."""
+    with _errors_for_people():
+        from digitreader.data import load_mnist
+        from digitreader.evaluate import evaluate_reader
+        from digitreader.reader import DigitReader
+
+        measured = evaluate_reader(DigitReader(), load_mnist())
+    if as_json:
+        typer.echo(json.dumps(measured))
+        return
+    for name, value in measured.items():
+        typer.echo(f"{name.replace('_', ' ')}: {value:.4%}" if isinstance(value, float) else f"{name}: {value:,}")
+
+
+@app.command()
+def export() -> None:
+    """Write models/mnist_cnn.onnx from models/mnist_cnn.keras, and check that both predict the same."""
+    with _errors_for_people():
+        from digitreader.data import load_mnist
+        from digitreader.export import check_parity, export_onnx
+        from digitreader.training import MODEL, find_root
+
+        keras_path = find_root(Path.cwd()) / MODEL
+        onnx_path = keras_path.with_suffix(".onnx")
+        export_onnx(keras_path, onnx_path)
+        images = load_mnist(fallback=True).x_test
+        difference = check_parity(keras_path, onnx_path, images)
+    typer.echo(
+        f"{onnx_path.name}: differs from {keras_path.name} by at most {difference:.1e} on {len(images):,} images"
+    )
+
+
+@app.command()
+def calibrate(
+    risk: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of wrong readings among the accepted ones.")
+    ] = None,
+) -> None:
+    """Fit temperature and thresholds on the network's validation images, and write models/reader.json."""
+    with _errors_for_people():
+        from digitreader.calibrate import RISK, calibrate
+        from digitreader.errors import DataNotFoundError
+        from digitreader.reader import DigitReader
+        from digitreader.training import CARD, find_root
+
+        card = find_root(Path.cwd()) / CARD
+        network, target = card.with_suffix(".onnx"), card.with_name("reader.json")
+        try:
+            content = calibrate(network, card, target, risk=RISK if risk is None else risk)
+        except DataNotFoundError as error:
+            DigitReader(card.parent)  # an error unless the calibration at hand belongs to the network
+            typer.echo(f"NOT CALIBRATED: {error} {target.name} is unchanged; it belongs to the network.")
+            return
+    digits = content["digits"]
+    typer.echo(
+        f"temperature {content['temperature']:.3f}; calibration error {digits['calibration_error_before']:.2%} "
+        f"before, {digits['calibration_error_after']:.2%} after; {digits['accepted']:,} of "
+        f"{digits['images']:,} accepted, {digits['wrong_among_accepted']} of them wrong"
+    )
+
+
+def _source(name: str) -> str | BytesIO:
+    """Return what to read for a name on the command line."""
+    return BytesIO(sys.stdin.buffer.read()) if name == STDIN else name
+
+
+def _show(names: Sequence[str], results: Iterable[Any], as_json: bool, columns: Sequence[str]) -> None:
+    """Print a line for each file as it is read; exit with 1 if one could not be read.
+
+    People at a terminal get a table, programs at the other end of a pipe columns that are apart by tabs.
+    """
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    terminal = Console()
+    table = Table("file", *columns) if terminal.is_terminal and not as_json else None
+    if not table and not as_json:
+        typer.echo("\t".join(["file", *columns]))
+    failed = False
+    progress = track(
+        results,
+        "reading",
+        len(names),
+        console=Console(stderr=True),
+        transient=True,
+        disable=len(names) < MANY or not sys.stderr.isatty(),
+    )
+    for name, result in zip(names, progress, strict=True):
+        failed |= isinstance(result, ImageError)
+        if as_json:
+            content = {"error": str(result)} if isinstance(result, ImageError) else result.to_dict()
+            typer.echo(json.dumps({"file": name, **content}))
+            continue
+        values = [_cell(result, column) for column in columns]
+        if table:
+            table.add_row(name, *values)
+        else:
+            typer.echo("\t".join([name, *values]))
+    if table:
+        terminal.print(table)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _cell(result: Any, column: str) -> str:
+    """Return what a column says of a reading, or of an error."""
+    if isinstance(result, ImageError):
+        return {"decision": "error", "reason": str(result)}.get(column, "–")
+    value = getattr(result, column)
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def _errors_for_people() -> Iterator[None]:
+    """Turn an error that the package raises on purpose into a message and exit code 1."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"This command needs {error.name}: pip install -r requirements.txt", err=True)
+        raise typer.Exit(1) from error
+    except DigitReaderError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error

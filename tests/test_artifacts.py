@@ -200,4 +200,5 @@ def test_tree(root: Path) -> None:
         assert not {".ipynb_checkpoints", "__pycache__", "runs", ".venv"} & set(file.parts), file
         assert file.suffix not in {".npz", ".gz", ".h5", ".log", ".pyc"}, file
         assert (root / file).stat().st_size < 15e6, file
-    assert {file.name for file in files if file.parts[0] == "models"} == {"mnist_cnn.keras", "mnist_cnn.json"}
+    models = {file.name for file in files if file.parts[0] == "models"}
+    assert models == {"mnist_cnn.keras", "mnist_cnn.json", "mnist_cnn.onnx", "reader.json"}

@@ -1,0 +1,148 @@
+"""The `digits` command, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.test_reader import seven
+
+FIELDS = {"file", "digit", "confidence", "decision", "reason", "probabilities"}
+
+
+def digits(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command and return what it printed."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "digitreader", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        timeout=300,
+    )
+    return subprocess.CompletedProcess(
+        finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
+    )
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Return a folder with three pictures of a 7, one in a folder of its own."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    for name, size in (("a.png", 60), ("b.jpg", 200), ("more/c.webp", 120)):
+        Image.fromarray(seven(size)).save(folder / name)
+    (folder / "notes.txt").write_text("not an image, and not looked at")
+    return folder
+
+
+def test_json_lines(pictures: Path) -> None:
+    done = digits("predict", "--json", pictures)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stderr
+    assert [Path(row["file"]).name for row in rows] == ["a.png", "b.jpg", "c.webp"]
+    for row in rows:
+        assert set(row) == FIELDS
+        assert row["digit"] == 7
+        assert row["decision"] == "accept"
+        assert len(row["probabilities"]) == 10
+
+
+def test_piped_output_is_plain_columns(pictures: Path) -> None:
+    done = digits("predict", pictures / "a.png", pictures / "b.jpg")
+    header, *rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert header == ["file", "digit", "confidence", "decision", "reason"]
+    assert [row[1] for row in rows] == ["7", "7"]
+    assert "\x1b" not in done.stdout
+
+
+def test_a_terminal_gets_a_table(pictures: Path) -> None:
+    leader, follower = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "digitreader", "predict", "a.png"],
+        stdout=follower,
+        stderr=follower,
+        cwd=pictures,
+        env=environment,
+    )
+    assert process.wait(timeout=60) == 0
+    shown = os.read(leader, 10_000).decode()
+    os.close(leader)
+    os.close(follower)
+    assert "┃" in shown
+    assert "accept" in shown
+
+
+def test_a_bad_file_does_not_stop_the_others(pictures: Path) -> None:
+    (pictures / "b.jpg").write_bytes(b"no image")
+    done = digits("predict", "--json", pictures, pictures / "nowhere.png")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert ["error" in row for row in rows] == [False, True, False, True]
+    assert set(rows[1]) == {"file", "error"}
+    assert "Traceback" not in done.stderr
+
+
+def test_standard_input(pictures: Path) -> None:
+    done = digits("predict", "--json", "-", stdin=(pictures / "a.png").read_bytes())
+    assert (json.loads(done.stdout)["file"], json.loads(done.stdout)["digit"]) == ("-", 7)
+
+
+def test_patterns_are_expanded_where_the_shell_did_not(pictures: Path) -> None:
+    done = digits("predict", "--json", "**/*.webp", cwd=pictures)
+    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(Path("more") / "c.webp")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("predict",), ("predict", "--nonsense"), ("nonsense",), ("explain", "a.png"), ("predict", "empty")],
+)
+def test_usage_errors_exit_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "empty").mkdir()
+    done = digits(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_explain_writes_a_picture(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "why.png"
+    done = digits("explain", pictures / "a.png", "-o", out, "--digit", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("7 (")
+    with Image.open(out) as picture:
+        assert picture.width > 1000
+        assert np.asarray(picture).std() > 20
+
+
+def test_explain_says_what_is_wrong(tmp_path: Path) -> None:
+    done = digits("explain", tmp_path / "nowhere.png", "-o", tmp_path / "why.png")
+    assert done.returncode == 1
+    assert "nowhere.png cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("mnist")
+def test_evaluate_agrees_with_the_card(root: Path) -> None:
+    done = digits("evaluate", "--json", cwd=root)
+    measured = json.loads(done.stdout)
+    card = json.loads((root / "models" / "mnist_cnn.json").read_text())
+    assert measured["images"] == 10_000
+    assert measured["accuracy"] == pytest.approx(card["test"]["accuracy"], abs=2e-4)
+    assert measured["accuracy_as_pictures"] == pytest.approx(measured["accuracy"], abs=2.1e-4)
+
+
+def test_without_mnist_the_calibration_is_kept(root: Path, offline: dict[str, str]) -> None:
+    before = (root / "models" / "reader.json").read_bytes()
+    command = [sys.executable, "-m", "digitreader", "calibrate"]
+    done = subprocess.run(command, cwd=root, env=offline, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "NOT CALIBRATED" in done.stdout
+    assert (root / "models" / "reader.json").read_bytes() == before

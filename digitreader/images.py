@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -26,11 +27,29 @@ MAX_BYTES = 50_000_000
 MAX_PIXELS = 50_000_000
 WORKING_SIDE = 1024  # larger images are reduced: no digit needs more
 
+TINY = 24  # pixels: in a picture no larger, a digit's strokes fill too much to fit the paper closely
+TWO_KINDS = 0.8  # share of the variance that two kinds of pixels explain; a mere slope of light has 0.75
 MIN_CONTRAST = 0.08  # of ink against paper, of the whole range from black to white
 """Fainter marks count as paper."""
 
 
-def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> ByteArray:
+@dataclass(frozen=True)
+class LoadedImage:
+    """A decoded image.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (h, w, 3), dtype uint8
+        RGB; transparent pixels are white; no side is longer than `WORKING_SIDE`.
+    size : tuple of int
+        Width and height of the upright image before it was reduced.
+    """
+
+    pixels: ByteArray
+    size: tuple[int, int]
+
+
+def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> LoadedImage:
     """Decode an image of any kind.
 
     Parameters
@@ -44,11 +63,6 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
     max_pixels : int
         Largest number of pixels.
 
-    Returns
-    -------
-    ndarray of shape (h, w, 3), dtype uint8
-        RGB; transparent pixels are white; no side is longer than `WORKING_SIDE`.
-
     Raises
     ------
     ImageTooLargeError
@@ -57,10 +71,10 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
         If the source is no image, is damaged, or is of a kind that is not read.
     """
     if isinstance(source, np.ndarray):
-        return _reduce(_array_pixels(source, max_pixels))
+        return LoadedImage(_reduce(_array_pixels(source, max_pixels)), (source.shape[1], source.shape[0]))
     if isinstance(source, Image.Image):
         _check_size(source, "The PIL image", max_pixels)
-        return _decode(source, "The PIL image")
+        return _decode(source, "The PIL image", source.size)
     name, content = _read(source, max_bytes)
     if not content:
         raise ImageFormatError(f"{name} is empty.")
@@ -78,8 +92,9 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
         raise ImageFormatError(f"{name} is damaged: {error or type(error).__name__}.") from error
     with image:
         _check_size(image, name, max_pixels)
+        size = image.size
         image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG need not be decoded at its full size
-        return _decode(image, name)
+        return _decode(image, name, size)
 
 
 def _read(source: Any, max_bytes: int) -> tuple[str, bytes]:
@@ -116,23 +131,25 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
         raise ImageFormatError(f"{name} has no pixels.")
 
 
-def _decode(image: Image.Image, name: str) -> ByteArray:
-    """Return a PIL image as RGB pixels."""
+def _decode(image: Image.Image, name: str, size: tuple[int, int]) -> LoadedImage:
+    """Return a PIL image, which had this size in its file, as RGB pixels the way up that EXIF states."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image.load()
-            return _upright(image, name)
+            upright = image
+            with contextlib.suppress(Exception):  # a damaged EXIF block states nothing
+                upright = ImageOps.exif_transpose(image)
+            pixels = _pixels(upright, name)
     except ImageError:
         raise
     except Exception as error:  # Pillow's parsers let many kinds through
         raise ImageFormatError(f"{name} is damaged or truncated: {error or type(error).__name__}.") from error
+    return LoadedImage(pixels, size if upright.size == image.size else size[::-1])
 
 
-def _upright(image: Image.Image, name: str) -> ByteArray:
-    """Return a decoded PIL image as RGB pixels, the way up that EXIF states."""
-    with contextlib.suppress(Exception):  # a damaged EXIF block states nothing
-        image = ImageOps.exif_transpose(image)
+def _pixels(image: Image.Image, name: str) -> ByteArray:
+    """Return a decoded PIL image as RGB pixels."""
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
         return _reduce(_grey_levels(np.asarray(image), name))
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
@@ -230,11 +247,11 @@ def find_ink(pixels: ByteArray) -> FloatArray:
     direction = (difference * strength[..., np.newaxis])[strong].sum(axis=0)
     direction /= max(float(np.linalg.norm(direction)), 1e-12)
     signal = difference @ direction
-    # Light falls on ink and paper alike, so the paper tells where a stroke's contrast is weakened.
-    light = paper.mean(axis=2)
-    signal *= np.clip(light.mean() / np.maximum(light, 1e-3), 0.5, 2)
+    # Light falls on ink and paper alike, so the paper tells where a stroke's contrast is weakened; a dark one does not.
+    light = paper.mean(axis=2) + np.float32(0.3)
+    signal *= np.clip(light.mean() / light, 0.5, 2)
 
-    noise = 1.4826 * _median(np.abs(signal))
+    noise = _deviation(np.abs(signal)) if max(signal.shape) > TINY else 0.0
     smooth = cv2.GaussianBlur(signal, (0, 0), 0.7) if noise > 0.01 else signal
     level = _ink_level(smooth)
     if level < max(MIN_CONTRAST, 4 * noise):
@@ -257,18 +274,19 @@ def _fit_paper(values: FloatArray) -> FloatArray:
     small = cv2.resize(values, None, fx=grid, fy=grid, interpolation=cv2.INTER_AREA) if grid < 1 else values
     target = small.reshape(-1, 3)
     basis = _quadratic(*small.shape[:2])
-    surface: FloatArray = np.median(target, axis=0)
-    for terms in (3, 6, 6, 6):  # a plane first: a quadratic could follow the ink
+    surface, limit = _first_guess(small)
+    # A plane first: a quadratic could follow the ink, and in a tiny picture it would.
+    for terms in (3, 3) if max(small.shape[:2]) <= TINY else (3, 6, 6, 6):
         red, green, blue = np.abs(target - surface).T
         residual = np.maximum(np.maximum(red, green), blue)
-        spread = max(1.4826 * _median(residual), 2 / 255)
-        weight = np.maximum(1 - (residual / np.float32(2.5 * spread)) ** 2, 0) ** 2
+        reach = min(2.5 * max(_deviation(residual), 2 / 255), limit)
+        weight = np.maximum(1 - (residual / np.float32(reach)) ** 2, 0) ** 2
         weighted = (basis[:, :terms] * weight[:, np.newaxis]).T
         normal = weighted @ basis[:, :terms] + np.float32(1e-6) * np.eye(terms, dtype=np.float32)
         coefficients = np.linalg.solve(normal, weighted @ target)
         surface = basis[:, :terms] @ coefficients
     # The surface's terms are products of one along the rows and one along the columns.
-    constant, x, y, xx, xy, yy = coefficients
+    constant, x, y, xx, xy, yy = np.pad(coefficients, ((0, 6 - len(coefficients)), (0, 0)))
     columns, rows = _powers(width), _powers(height)
     zero = np.zeros(3, np.float32)
     products = np.array([[constant, x, xx], [y, xy, zero], [yy, zero, zero]])
@@ -278,10 +296,41 @@ def _fit_paper(values: FloatArray) -> FloatArray:
     return paper
 
 
-def _median(values: FloatArray) -> float:
-    """Return the (upper) median of values of any shape."""
-    middle = values.size // 2
-    return float(np.partition(values, middle, axis=None)[middle])
+def _first_guess(small: FloatArray) -> tuple[FloatArray, float]:
+    """Return a colour (3,) that the paper may have, and how far from it paper may be at most.
+
+    Where the pixels are of two kinds, the paper is the one that has more of the picture and of its edge.
+    """
+    target = small.reshape(-1, 3)
+    centred = target - target.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    along = centred @ axes[:, 2]
+    low, high = float(along.min()), float(along.max())
+    scaled = ((along - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+    threshold, _ = cv2.threshold(scaled, 0, 255, cv2.THRESH_OTSU)
+    upper = scaled > threshold
+    share = float(upper.mean())
+    if not 0 < share < 1:
+        return np.median(target, axis=0), np.inf
+    means = along[~upper].mean(), along[upper].mean()
+    distance = float(means[1] - means[0])
+    needed = 0 if max(small.shape[:2]) <= TINY else TWO_KINDS * float(along.var())
+    if share * (1 - share) * distance**2 < needed or distance < MIN_CONTRAST:
+        return np.median(target, axis=0), np.inf
+    frame = upper.reshape(small.shape[:2])
+    edge = np.concatenate([frame[0], frame[-1], frame[:, 0], frame[:, -1]])
+    paper = upper if share + float(edge.mean()) > 1 else ~upper
+    return target[paper].mean(axis=0), distance / 2
+
+
+def _deviation(absolute: FloatArray) -> float:
+    """Return the standard deviation of normal values around 0, of which some are replaced by larger ones.
+
+    The first quartile of the absolute values tells it as long as a good half of the values, of any shape, is normal:
+    of a digit that fills its picture, ink may be nearly half.
+    """
+    place = absolute.size // 4
+    return float(np.partition(absolute, place, axis=None)[place]) / 0.3186
 
 
 @lru_cache(maxsize=64)

@@ -34,7 +34,7 @@ def drawing(paper: Any = 255, ink: Any = 0, mode: str = "L", size: int = 120) ->
 
 def seen(source: Any) -> npt.NDArray[np.float32]:
     """Return what the network would see of a source."""
-    return normalize(main_strokes(find_ink(load_image(source))))
+    return normalize(main_strokes(find_ink(load_image(source).pixels)))
 
 
 def file(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
@@ -163,7 +163,7 @@ def test_white_ink_on_a_transparent_ground_is_seen() -> None:
 @pytest.mark.parametrize(("size", "tolerance"), [(24, 0.08), (60, 0.035), (400, 0.02), (2000, 0.02)])
 def test_every_size(size: int, tolerance: float) -> None:
     assert_same_digit(drawing(size=size), tolerance)
-    assert max(load_image(drawing(size=size)).shape) <= WORKING_SIDE
+    assert max(load_image(drawing(size=size)).pixels.shape) <= WORKING_SIDE
 
 
 def test_anywhere_on_the_paper() -> None:
@@ -310,7 +310,7 @@ import numpy as np
 from digitreader.images import find_ink, load_image
 image = np.zeros((28, 28), np.uint8)
 image[5:20, 12:15] = 255
-find_ink(load_image(image))
+find_ink(load_image(image).pixels)
 heavy = {"tensorflow", "keras", "torch", "onnxruntime", "matplotlib", "pandas", "sklearn", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """

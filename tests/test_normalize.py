@@ -44,12 +44,23 @@ def test_any_size_becomes_the_box_and_keeps_its_aspect(height: int, width: int) 
 
 
 def test_mnist_digits_keep_their_place_and_their_ink(mnist: Dataset) -> None:
-    digits = mnist.x_train[:200].astype(np.float32) / 255
-    for digit in digits:
-        moved = np.zeros((80, 60), np.float32)
-        moved[40:68, 5:33] = digit
-        difference = np.abs(normalize(moved) - digit)
-        assert difference.mean() < 0.02
+    digits = mnist.x_train[:300].astype(np.float32) / 255
+    moved = np.pad(digits, ((0, 0), (40, 12), (5, 27)))
+    seen = np.array([normalize(image) for image in moved])
+    differences = np.abs(seen - digits).mean(axis=(1, 2))
+    assert np.quantile(differences, 0.95) < 0.02, "the pens of a few in a hundred are redrawn"
+    assert differences.max() < 0.1
+
+
+@pytest.mark.parametrize("size", [24, 100, 600])
+@pytest.mark.parametrize("share", [0.012, 0.03, 0.12, 0.3])
+def test_any_pen_becomes_one_of_mnists(size: int, share: float) -> None:
+    sheet = np.zeros((size * 4, size * 4), np.uint8)  # drawn large, then reduced: strokes thinner than a pixel
+    cv2.line(sheet, (size, size // 2), (3 * size, 7 * size // 2), 255, max(round(share * size * 4), 1))
+    image = normalize(cv2.resize(sheet, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255)
+    length = np.hypot(*box(image))
+    assert 1.2 < image.sum() / length < 4.8
+    assert image.max() > 0.8
 
 
 def test_specks_are_no_part_of_a_digit_but_its_parts_are() -> None:

@@ -17,7 +17,7 @@ from digitreader.decision import Reading
 from digitreader.errors import BlankImageError, ImageError
 from digitreader.images import Source
 from digitreader.reader import DigitReader
-from experiments.compose import PHOTO, compose, outline
+from experiments.compose import PHOTO, Style, compose, outline
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,34 @@ def test_pictures_of_mnist_digits_are_read_as_well_as_their_arrays(reader: Digit
         readings = list(reader.predict_images(images))
         right = sum(isinstance(item, Reading) and item.digit == y for item, y in zip(readings, labels, strict=True))
         assert right >= expected - 3
+
+
+@pytest.mark.parametrize("size", [8, 10, 20, 60, 300])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_digits_that_fill_their_picture_are_read(
+    reader: DigitReader, mnist: Dataset, size: int, inverted: bool
+) -> None:
+    pictures = []
+    for digit in mnist.x_train[:200]:
+        rows, columns = (np.flatnonzero((digit > 40).any(axis=axis)) for axis in (1, 0))
+        crop = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        aside = max(crop.shape) - np.array(crop.shape)
+        square = np.pad(crop, [(gap // 2, gap - gap // 2) for gap in aside])
+        how = cv2.INTER_AREA if size < len(square) else cv2.INTER_LINEAR
+        small = cv2.resize(square, (size, size), interpolation=how)
+        pictures.append(255 - small if inverted else small)
+    readings = reader.predict_images(pictures)
+    right = [isinstance(item, Reading) and item.digit == y for item, y in zip(readings, mnist.y_train, strict=False)]
+    assert np.mean(right) > 0.96
+
+
+@pytest.mark.parametrize(("pen", "least"), [(-0.7, 0.9), (1.0, 0.95), (1.5, 0.92)])
+def test_thin_and_thick_pens_are_read(reader: DigitReader, mnist: Dataset, pen: float, least: float) -> None:
+    style = Style(scale=(6, 6), pen=(pen, pen))
+    drawn = [compose([outline(mnist.x_train[row])], style, np.random.default_rng(row)).pixels for row in range(200)]
+    readings = reader.predict_images(drawn)
+    right = [isinstance(item, Reading) and item.digit == y for item, y in zip(readings, mnist.y_train, strict=False)]
+    assert np.mean(right) > least
 
 
 def test_photos_are_read(reader: DigitReader, mnist: Dataset) -> None:

@@ -240,31 +240,46 @@ def find_ink(pixels: ByteArray) -> FloatArray:
         If nothing differs from the paper by more than noise or by `MIN_CONTRAST`.
     """
     values: FloatArray = pixels.astype(np.float32) / np.float32(255)
-    paper = _fit_paper(values)
+    flat = _is_flat(pixels)
+    paper = values[0, 0] if flat else _fit_paper(values)
     difference = values - paper
     strength = np.einsum("hwc,hwc->hw", difference, difference)
-    strong = strength >= 0.25 * np.quantile(strength, 0.998)
-    direction = (difference * strength[..., np.newaxis])[strong].sum(axis=0)
+    strongest = strength.size - 1 - strength.size // 500  # among a few hundred pixels one may be a defect
+    strong = strength >= 0.25 * np.partition(strength, strongest, axis=None)[strongest]
+    direction = strength[strong] @ difference[strong]
     direction /= max(float(np.linalg.norm(direction)), 1e-12)
     signal = difference @ direction
-    # Light falls on ink and paper alike, so the paper tells where a stroke's contrast is weakened; a dark one does not.
-    light = paper.mean(axis=2) + np.float32(0.3)
-    signal *= np.clip(light.mean() / light, 0.5, 2)
-
-    noise = _deviation(np.abs(signal)) if max(signal.shape) > TINY else 0.0
+    noise = 0.0
+    if not flat:
+        # Light falls on ink and paper alike, so the paper tells where a stroke's contrast is weakened; a dark one does
+        # not.
+        light = paper.mean(axis=2) + np.float32(0.3)
+        signal *= np.clip(light.mean() / light, 0.5, 2)
+        if max(signal.shape) > TINY:
+            noise = _deviation(np.abs(signal))
     smooth = cv2.GaussianBlur(signal, (0, 0), 0.7) if noise > 0.01 else signal
     level = _ink_level(smooth)
     if level < max(MIN_CONTRAST, 4 * noise):
         raise BlankImageError("The image shows no ink: nothing stands out from the background.")
     # Faint pixels count as ink where they belong to a stroke, not where they are noise on the paper.
     weak = (smooth > max(0.25 * level, 2.5 * noise)).astype(np.uint8)
-    _, components = cv2.connectedComponents(weak)
-    inked = np.unique(components[smooth > 0.5 * level])
-    strokes = np.isin(components, inked[inked > 0]).astype(np.uint8)
-    strokes = cv2.dilate(strokes, np.ones((3, 3), np.uint8))
+    count, components = cv2.connectedComponents(weak)
+    inked = np.zeros(count, np.uint8)
+    inked[components[smooth > 0.5 * level]] = 1
+    inked[0] = 0
+    strokes = cv2.dilate(inked[components], np.ones((3, 3), np.uint8))
     floor = 1.5 * noise
     ink: FloatArray = np.clip((signal - floor) / (level - floor), 0, 1) * strokes
     return ink
+
+
+def _is_flat(pixels: ByteArray) -> bool:
+    """Return whether the paper is of exactly one colour, as in drawings and scans that were cleaned: the corner's."""
+    red, green, blue = np.moveaxis(cv2.absdiff(pixels, np.broadcast_to(pixels[0, 0], pixels.shape)), 2, 0)
+    distance = np.maximum(np.maximum(red, green), blue)
+    same = np.count_nonzero(distance == 0)
+    faint = np.count_nonzero(distance < 0.25 * distance.max()) - same  # light that slopes, or the edges of strokes
+    return bool(same > 0.5 * distance.size and faint < 0.1 * distance.size)
 
 
 def _fit_paper(values: FloatArray) -> FloatArray:

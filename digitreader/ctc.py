@@ -11,6 +11,7 @@ using bi-directional recurrent DNNs. arXiv:1408.2873.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -110,3 +111,12 @@ def align(log_probabilities: FloatArray, text: str) -> list[tuple[int, int]]:
         state -= back[step, state]
     steps = np.array(path[::-1])
     return [(int(found[0]), int(found[-1])) for found in (np.flatnonzero(steps == 2 * k + 1) for k in range(len(text)))]
+
+
+def runners_up(log_probabilities: FloatArray, places: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the second most probable symbol at each place that `align` found."""
+    found = []
+    for first, last in places:
+        scores = log_probabilities[first : last + 1, :BLANK].mean(axis=0)
+        found.append(SYMBOLS[int(scores.argsort()[-2])])
+    return found

@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
-from digitreader.ctc import BLANK, SYMBOLS, align, beam_search
+from digitreader.ctc import BLANK, SYMBOLS, align, beam_search, runners_up
 
 
 def steps(*probable: dict[str, float]) -> np.ndarray:
-    """Return logarithms (t, 12) of steps that name some symbols' probabilities; "_" is the blank."""
+    """Return logarithms (t, 13) of steps that name some symbols' probabilities; "_" is the blank."""
     probabilities = np.full((len(probable), BLANK + 1), 1e-9)
     for row, step in zip(probabilities, probable, strict=True):
         for symbol, value in step.items():
@@ -62,3 +62,8 @@ def test_alignment() -> None:
     assert align(scores, "772") == [(1, 2), (4, 4), (5, 5)]
     assert align(scores, "") == []
     assert align(steps({"-": 1}), "-") == [(0, 0)]
+
+
+def test_the_second_most_probable_symbol_of_a_place() -> None:
+    scores = steps({"_": 1}, {"7": 0.8, "1": 0.2}, {"7": 0.7, "1": 0.2, "2": 0.1}, {"_": 1}, {"4": 0.9, "9": 0.1})
+    assert runners_up(scores, align(scores, "74")) == ["1", "9"]

@@ -1,0 +1,158 @@
+"""An image of several digits in a line, brought to the form that the line reader was trained on, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from digitreader.errors import BlankImageError
+
+FloatArray = npt.NDArray[np.float32]
+Box = tuple[int, int, int, int]
+
+HEIGHT = 32  # of the line's image
+TEXT = 26  # rows of it that the ink takes
+MAX_WIDTH = 1024  # of the line's image: some forty digits
+MAX_TILT = 12  # degrees
+INK = 0.3  # fainter ink does not count for extents and boxes
+WHOLE = 0.8  # a stroke with this share of its ink at one digit is that digit's alone
+
+
+@dataclass(frozen=True)
+class LineImage:
+    """A line of digits, level and of one height.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (32, w), dtype float32
+        White ink on black, in [0, 1]; w is a multiple of 4.
+    to_line : ndarray of shape (2, 3), dtype float64
+        Affine map from the original's pixels to these.
+    """
+
+    pixels: FloatArray
+    to_line: npt.NDArray[np.float64]
+
+    def boxes(self, centres: Sequence[float]) -> list[Box]:
+        """Return the box of each digit's ink, in the original's pixels, right and bottom exclusive.
+
+        Parameters
+        ----------
+        centres : sequence of float
+            The column in which each digit was read, rising.
+        """
+        ink = (self.pixels > INK).astype(np.uint8)
+        owner = _owners(self.pixels, centres)
+        count, components = cv2.connectedComponents(ink)
+        for component in range(1, count):
+            places = components == component
+            shares = np.bincount(owner[places], minlength=len(centres))
+            if shares.max() > WHOLE * shares.sum():  # the overhang of a slanted digit; else a stroke that two share
+                owner[places] = shares.argmax()
+        back = cv2.invertAffineTransform(self.to_line)
+        boxes = []
+        for digit, centre in enumerate(centres):
+            near = np.abs(np.arange(ink.shape[1]) - centre) < HEIGHT  # not the whole length of a ruled line
+            rows, columns = np.nonzero(ink.astype(bool) & (owner == digit) & near)
+            if not rows.size:
+                rows, columns = np.array([0, HEIGHT - 1]), np.array([int(centre)])
+            corners = [(x, y, 1) for x in (columns.min(), columns.max() + 1) for y in (rows.min(), rows.max() + 1)]
+            found = np.array(corners) @ back.T
+            (left, top), (right, bottom) = np.floor(found.min(axis=0)), np.ceil(found.max(axis=0))
+            boxes.append((int(left), int(top), int(right), int(bottom)))
+        return boxes
+
+
+def _owners(pixels: FloatArray, centres: Sequence[float]) -> npt.NDArray[np.int64]:
+    """Return which digit each pixel belongs to, cut between two of them where the least ink is, shape (32, w)."""
+    ink = pixels.sum(axis=0)
+    cuts = []
+    for left, right in pairwise(centres):
+        columns = np.arange(int(left), max(int(np.ceil(right)), int(left) + 1) + 1).clip(max=len(ink) - 1)
+        thinnest = columns[ink[columns] <= ink[columns].min() + 1e-6]
+        cuts.append(thinnest[len(thinnest) // 2])
+    owner = np.searchsorted(np.array(cuts, np.int64), np.arange(len(ink)), side="right")
+    return np.broadcast_to(owner, pixels.shape).copy()
+
+
+def line_image(ink: FloatArray) -> LineImage:
+    """Turn a line level and scale it to one height.
+
+    Parameters
+    ----------
+    ink : ndarray of shape (h, w), dtype float32
+        See `digitreader.images.find_ink`.
+
+    Raises
+    ------
+    BlankImageError
+        If no ink is darker than `INK`.
+    """
+    if not (ink > INK).any():
+        raise BlankImageError("The image shows no line of digits: what ink there is is too faint.")
+    tilt = _tilt(ink)
+    height, width = ink.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), tilt, 1)
+    corners = np.array([(x, y, 1) for x in (0, width) for y in (0, height)]) @ turn.T
+    turn[:, 2] -= corners.min(axis=0)
+    columns, rows = np.ceil(np.ptp(corners, axis=0)).astype(int)
+    level = cv2.warpAffine(ink, turn, (int(columns), int(rows)), flags=cv2.INTER_LINEAR) if tilt else ink
+    top, bottom, left, right = _extent(level)
+    scale = TEXT / (bottom - top)
+    wanted = (right - left) * scale + 8
+    scale *= min(1, (MAX_WIDTH - 8) / wanted)
+    line_width = 4 * int(np.ceil(((right - left) * scale + 8) / 4))
+    fit = np.array(
+        [[scale, 0, 4 - left * scale], [0, scale, (HEIGHT - (bottom - top) * scale) / 2 - top * scale]], np.float64
+    )
+    pixels = _resample(level[top:bottom, left:right], fit, (left, top), line_width, scale)
+    to_line = fit @ np.vstack([turn, (0, 0, 1)])
+    return LineImage(pixels, to_line)
+
+
+def _tilt(ink: FloatArray) -> float:
+    """Return the angle, in degrees, by which a line falls from left to right; 0 if it is too short to tell.
+
+    At the right angle the rows differ most: some cross the digits, some the paper above and below.
+    """
+    rows, columns = np.nonzero(ink > INK)
+    if np.ptp(columns) < 2 * np.ptp(rows):
+        return 0.0
+    step = max(len(rows) // 20_000, 1)
+    x, y = columns[::step].astype(np.float64), rows[::step].astype(np.float64)
+    bin_height = max(np.ptp(y) / 40, 1)
+
+    def sharpness(angle: float) -> float:
+        level = (y - x * np.tan(np.deg2rad(angle))) / bin_height
+        counts = np.bincount((level - level.min()).astype(int))
+        return float((counts.astype(np.float64) ** 2).sum())
+
+    coarse = max(range(-MAX_TILT, MAX_TILT + 1, 2), key=sharpness)
+    return max(np.arange(coarse - 1.5, coarse + 1.6, 0.5).tolist(), key=sharpness)
+
+
+def _extent(ink: FloatArray) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right of the ink, without specks."""
+    _, components, stats, _ = cv2.connectedComponentsWithStats((ink > INK).astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = 1 + np.flatnonzero(areas >= 0.04 * areas.max())
+    rows, columns = (np.flatnonzero(np.isin(components, kept).any(axis=axis)) for axis in (1, 0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _resample(
+    crop: FloatArray, fit: npt.NDArray[np.float64], corner: tuple[int, int], width: int, scale: float
+) -> FloatArray:
+    """Return the part of a line that starts at a corner, scaled into an image of `HEIGHT` rows."""
+    size = max(round(crop.shape[1] * scale), 1), max(round(crop.shape[0] * scale), 1)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    small = np.clip(cv2.resize(crop, size, interpolation=interpolation), 0, 1)
+    left, top = (round(fit[axis, 2] + fit[axis, axis] * corner[axis]) for axis in (0, 1))
+    pixels = np.zeros((HEIGHT, width), np.float32)
+    pixels[top : top + small.shape[0], left : left + small.shape[1]] = small[: HEIGHT - top, : width - left]
+    return pixels

@@ -137,13 +137,29 @@ def predict(files: Files, as_json: Json = False) -> None:
     """
     from digitreader.reader import DigitReader
 
-    names = list(expand(files))
-    if not names:
-        raise typer.BadParameter("there are no images in it", param_hint="FILES")
+    names = _names(files)
     with _errors_for_people():
-        reader = DigitReader()
-    sources = map(_source, names)
-    _show(names, reader.predict_images(sources), as_json, ("digit", "confidence", "decision", "reason"))
+        readings = DigitReader().predict_images(map(_source, names))
+        _show(names, readings, as_json, ("digit", "confidence", "decision", "reason"))
+
+
+@app.command()
+def read(
+    files: Files,
+    as_json: Json = False,
+    length: Annotated[int | None, typer.Option(min=1, help="How many digits each line has, hyphens aside.")] = None,
+    zip_codes: Annotated[bool, typer.Option("--zip", help="Each line is a US ZIP code.")] = False,
+) -> None:
+    """Read pictures of a line of digits each, such as ZIP codes.
+
+    A picture that cannot be read does not stop the others; the exit code is then 1.
+    """
+    from digitreader.reader import DigitReader
+
+    names = _names(files)
+    with _errors_for_people():
+        readings = DigitReader().read_fields(map(_source, names), length, zip_codes=zip_codes)
+        _show(names, readings, as_json, ("text", "confidence", "decision", "reason"))
 
 
 @app.command()
@@ -159,7 +175,7 @@ def explain(
         from digitreader.reader import DigitReader
 
         reader = DigitReader()
-        pixels = load_image(_source(file))
+        pixels = load_image(_source(file)).pixels
         image, reading = reader.prepare(pixels), reader.predict_image(pixels)
         explained = reading.digit if digit is None else digit
         picture = draw_explanation(pixels, image, reading, explained, grad_cam(reader.recognizer, image, explained))
@@ -228,6 +244,14 @@ def calibrate(
         f"before, {digits['calibration_error_after']:.2%} after; {digits['accepted']:,} of "
         f"{digits['images']:,} accepted, {digits['wrong_among_accepted']} of them wrong"
     )
+
+
+def _names(files: Iterable[str]) -> list[str]:
+    """Return the files that the arguments name."""
+    names = list(expand(files))
+    if not names:
+        raise typer.BadParameter("there are no images in it", param_hint="FILES")
+    return names
 
 
 def _source(name: str) -> str | BytesIO:

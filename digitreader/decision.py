@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from digitreader.ctc import NO_DIGIT, Candidate
 from digitreader.errors import ModelError
+from digitreader.fields import Box
+from digitreader.recognizer import sha256
+from digitreader.zip_codes import is_zip_code
 
 FloatArray = npt.NDArray[np.float32]
 Decision = Literal["accept", "review"]
+TIE = 3.0  # texts whose logarithms of probability differ by no more are about as probable
+MAX_MARGIN = 20.0
 Reason = Literal["ok", "low_confidence", "not_a_digit", "not_a_zip", "wrong_length"]
 
 
@@ -115,22 +123,57 @@ class Calibration:
     min_confidence: float
     min_evidence: float
 
-    @classmethod
-    def load(cls, path: Path) -> Calibration:
-        """Read the file that `digits calibrate` wrote.
 
-        Raises
-        ------
-        ModelError
-            If it is missing or damaged.
-        """
-        try:
-            content = json.loads(path.read_text())
-            return cls(**{name: content[name] for name in cls.__dataclass_fields__})
-        except FileNotFoundError as error:
-            raise ModelError(f"{path} is missing: `digits calibrate` writes it.") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{path} is damaged ({error!r}): `digits calibrate` writes it anew.") from error
+@dataclass(frozen=True)
+class FieldCalibration:
+    """What was found on validation lines; stored in models/line_reader.json.
+
+    Attributes
+    ----------
+    onnx_sha256 : str
+        The line reader that it belongs to.
+    slope, offset : float
+        The logit of the probability that a text is right is a straight line over its margin.
+    min_confidence : float
+        Less goes to review.
+    """
+
+    onnx_sha256: str
+    slope: float
+    offset: float
+    min_confidence: float
+
+
+AnyCalibration = TypeVar("AnyCalibration", Calibration, FieldCalibration)
+
+
+def load_calibration(kind: type[AnyCalibration], path: Path, network: Path, command: str) -> AnyCalibration:
+    """Read a calibration that belongs to a network.
+
+    Parameters
+    ----------
+    kind : type
+    path : Path
+    network : Path
+        The ONNX file.
+    command : str
+        What writes the calibration: named where it is not as it should be.
+
+    Raises
+    ------
+    ModelError
+        If it is missing or damaged, or belongs to another network.
+    """
+    try:
+        content = json.loads(path.read_text())
+        calibration = kind(**{name: content[name] for name in kind.__dataclass_fields__})
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} is missing: `{command}` writes it.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({error!r}): `{command}` writes it anew.") from error
+    if calibration.onnx_sha256 != sha256(network):
+        raise ModelError(f"{path} belongs to another network: `{command}` writes it anew.")
+    return calibration
 
 
 def calibrated(logits: FloatArray, temperature: float) -> FloatArray:
@@ -174,6 +217,87 @@ def decide(logits: FloatArray, calibration: Calibration) -> list[Reading]:
             Reading(digit, confidence, "accept" if reason == "ok" else "review", reason, tuple(map(float, row)))
         )
     return readings
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The text that a line is read as.
+
+    Attributes
+    ----------
+    text : str
+    margin : float
+        How much more probable it is than the next best text, as a logarithm; at most `MAX_MARGIN`.
+    shares : tuple of float
+        For each symbol: the share of the candidates' probability that has it at this place.
+    reason : str
+        "ok", or why the text cannot be right as it stands.
+    """
+
+    text: str
+    margin: float
+    shares: tuple[float, ...]
+    reason: Reason
+
+
+def choose(candidates: Sequence[Candidate], length: int | None = None, codes: frozenset[str] | None = None) -> Choice:
+    """Choose among the candidates for a line's text.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        Best first; at least one.
+    length : int, optional
+        Number of digits that the text is known to have.
+    codes : frozenset of str, optional
+        The ZIP codes of which the text is known to be one.
+    """
+    reason: Reason = "ok"
+    if length is not None:
+        candidates, fits = _prefer(candidates, lambda text: len(text.replace("-", "")) == length)
+        reason = reason if fits else "wrong_length"
+    if codes is not None:
+        candidates, fits = _prefer(candidates, lambda text: is_zip_code(text, codes))
+        reason = reason if fits or reason != "ok" else "not_a_zip"
+    best = candidates[0]
+    if not best.text.strip("-") or NO_DIGIT in best.text:
+        reason = "not_a_digit"
+    margin = best.log_probability - candidates[1].log_probability if len(candidates) > 1 else MAX_MARGIN
+    weights = {other.text: math.exp(other.log_probability - best.log_probability) for other in candidates}
+    total = sum(weights.values())
+    shares = tuple(
+        sum(weight for text, weight in weights.items() if len(text) == len(best.text) and text[place] == symbol) / total
+        for place, symbol in enumerate(best.text)
+    )
+    return Choice(best.text, min(margin, MAX_MARGIN), shares, reason)
+
+
+def _prefer(candidates: Sequence[Candidate], fits: Callable[[str], bool]) -> tuple[Sequence[Candidate], bool]:
+    """Return the candidates whose texts fit and True; all and False if the best of them is too improbable."""
+    fitting = [candidate for candidate in candidates if fits(candidate.text)]
+    if fitting and fitting[0].log_probability >= candidates[0].log_probability - TIE:
+        return fitting, True
+    return candidates, False
+
+
+def decide_field(
+    choice: Choice, boxes: Sequence[Box], runners_up: Sequence[str], calibration: FieldCalibration
+) -> FieldReading:
+    """Return the reading of a line.
+
+    Parameters
+    ----------
+    choice : Choice
+    boxes, runners_up : sequence
+        The box and the second most probable symbol of each symbol of the text.
+    calibration : FieldCalibration
+    """
+    confidence = 1 / (1 + math.exp(-(calibration.slope * choice.margin + calibration.offset)))
+    reason = choice.reason
+    if reason == "ok" and confidence < calibration.min_confidence:
+        reason = "low_confidence"
+    digits = tuple(map(FieldDigit, choice.text, choice.shares, boxes, runners_up))
+    return FieldReading(choice.text, confidence, "accept" if reason == "ok" else "review", reason, digits)
 
 
 def fit_temperature(logits: FloatArray, labels: npt.NDArray[Any]) -> float:

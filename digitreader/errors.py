@@ -47,3 +47,7 @@ class ExportError(DigitReaderError):
 
 class CalibrationError(DigitReaderError):
     """The reader cannot be calibrated."""
+
+
+class MissingExtraError(DigitReaderError):
+    """A package that only some installations have is missing."""

@@ -30,7 +30,6 @@ def export_onnx(keras_path: Path, onnx_path: Path) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
-    import onnx
 
     network = keras.models.load_model(keras_path, compile=False)
     try:
@@ -39,15 +38,25 @@ def export_onnx(keras_path: Path, onnx_path: Path) -> None:
         raise ExportError(f"{keras_path} is not the notebook's network: {error}") from error
     model = keras.Model(network.input, dict(zip(OUTPUTS, outputs, strict=True)))
     model(np.zeros((1, 28, 28, 1), np.float32))  # Keras exports only models that have been called
-    partial = onnx_path.with_suffix(".part")
+    write_onnx(model, onnx_path, {KERAS_SHA256: sha256(keras_path)})
+
+
+def write_onnx(model: Any, path: Path, properties: dict[str, str]) -> None:
+    """Write a Keras model that has been called as an ONNX file with properties in its metadata.
+
+    The same model gives the same bytes. A kill leaves the old file or the new one.
+    """
+    import onnx
+
+    partial = path.with_suffix(".part")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras looks for names that NumPy used to have
         model.export(str(partial), format="onnx", verbose=False)
     graph = onnx.load(partial)
     _rename(graph.graph)
-    onnx.helper.set_model_props(graph, {KERAS_SHA256: sha256(keras_path)})
+    onnx.helper.set_model_props(graph, properties)
     onnx.save(graph, partial)
-    partial.replace(onnx_path)
+    partial.replace(path)
 
 
 def _outputs(keras: Any, network: Any) -> list[Any]:

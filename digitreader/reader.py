@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitreader.decision import Calibration, Reading, decide
-from digitreader.errors import ImageError, ModelError
-from digitreader.images import MAX_BYTES, MAX_PIXELS, Source, find_ink, load_image
+from digitreader.ctc import align, beam_search, runners_up
+from digitreader.decision import (
+    Calibration,
+    FieldCalibration,
+    FieldReading,
+    Reading,
+    choose,
+    decide,
+    decide_field,
+    load_calibration,
+)
+from digitreader.errors import ImageError
+from digitreader.fields import line_image
+from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
 from digitreader.normalize import main_strokes, normalize
-from digitreader.recognizer import BATCH, MODELS, FloatArray, Recognizer, sha256
+from digitreader.recognizer import (
+    BATCH,
+    COLUMNS,
+    LINE_COMMAND,
+    MODELS,
+    FloatArray,
+    LineRecognizer,
+    Recognizer,
+    sha256,
+)
+from digitreader.zip_codes import existing_codes
 
 
 class DigitReader:
@@ -26,7 +48,7 @@ class DigitReader:
     Parameters
     ----------
     models : Path
-        Folder with `mnist_cnn.onnx` and `reader.json`.
+        Folder with `mnist_cnn.onnx` and `reader.json`, for lines also `line_reader.onnx` and `line_reader.json`.
     threads : int
         Threads of one call; 0 is one for each core.
     max_bytes, max_pixels : int
@@ -39,9 +61,12 @@ class DigitReader:
 
     Examples
     --------
-    >>> reader = DigitReader()
-    >>> reader.predict_image("docs/samples/seven.png").digit
-    7
+    >>> from PIL import Image, ImageDraw
+    >>> sheet = Image.new("L", (300, 400), "white")
+    >>> ImageDraw.Draw(sheet).line([(90, 80), (210, 80), (130, 300)], fill="black", width=18, joint="curve")
+    >>> reading = DigitReader().predict_image(sheet)
+    >>> reading.digit, reading.decision
+    (7, 'accept')
     """
 
     def __init__(
@@ -53,12 +78,13 @@ class DigitReader:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
-        self.calibration = Calibration.load(models / "reader.json")
-        if self.calibration.onnx_sha256 != sha256(self.recognizer.path):
-            raise ModelError(f"{models / 'reader.json'} belongs to another network: `digits calibrate` writes it anew.")
+        self.calibration = load_calibration(
+            Calibration, models / "reader.json", self.recognizer.path, "digits calibrate"
+        )
         keras_path = models / "mnist_cnn.keras"
         if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
             warnings.warn(f"{keras_path} is not what the reader uses: `digits export` brings it in.", stacklevel=2)
+        self._models, self._threads = models, threads
         self.max_bytes = max_bytes
         self.max_pixels = max_pixels
 
@@ -116,6 +142,65 @@ class DigitReader:
                 for image in prepared:
                     yield image if isinstance(image, ImageError) else next(readings)
 
+    def read(self, source: Source, length: int | None = None, *, zip_codes: bool = False) -> FieldReading:
+        """Read a picture of a line of digits, such as a ZIP code.
+
+        Parameters
+        ----------
+        source : path, bytes, binary file, PIL image or array
+            See `digitreader.images.load_image`.
+        length : int, optional
+            How many digits the line has, hyphens aside; a line that cannot be read so goes to review.
+        zip_codes : bool
+            Take the line for a US ZIP code, ZIP+4 included: among readings that are about as probable those that exist
+            win, and one that does not exist goes to review. Needs the extra `zip`.
+
+        Raises
+        ------
+        ImageError
+            If the source is no image, is damaged, is too large, or shows no ink.
+        MissingExtraError
+            If `zip_codes` is asked for and the extra is not installed.
+        """
+        codes = existing_codes() if zip_codes else None
+        image = self._load(source)
+        line = line_image(find_ink(image.pixels))
+        recognizer, calibration = self._line_reader
+        steps = recognizer.run(line.pixels)
+        choice = choose(beam_search(steps), length, codes)
+        places = align(steps, choice.text)
+        scale_x, scale_y = (size / side for size, side in zip(image.size, image.pixels.shape[1::-1], strict=True))
+        boxes = [
+            (round(left * scale_x), round(top * scale_y), round(right * scale_x), round(bottom * scale_y))
+            for left, top, right, bottom in line.boxes([COLUMNS * (first + last + 1) / 2 for first, last in places])
+        ]
+        return decide_field(choice, boxes, runners_up(steps, places), calibration)
+
+    def read_fields(
+        self, sources: Iterable[Source], length: int | None = None, *, zip_codes: bool = False
+    ) -> Iterator[FieldReading | ImageError]:
+        """Read many pictures of a line each, on all cores, and yield a reading or an error for each, in order.
+
+        The parameters and the other errors are those of `read`.
+        """
+
+        def read_or_error(source: Source) -> FieldReading | ImageError:
+            try:
+                return self.read(source, length, zip_codes=zip_codes)
+            except ImageError as error:
+                return error
+
+        sources = iter(sources)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            while chunk := list(islice(sources, BATCH)):
+                yield from pool.map(read_or_error, chunk)
+
+    @cached_property
+    def _line_reader(self) -> tuple[LineRecognizer, FieldCalibration]:
+        recognizer = LineRecognizer(self._models / "line_reader.onnx", threads=self._threads)
+        path = self._models / "line_reader.json"
+        return recognizer, load_calibration(FieldCalibration, path, recognizer.path, LINE_COMMAND)
+
     def prepare(self, source: Source) -> FloatArray:
         """Return what the network sees of a picture: shape (28, 28), white on black, float32 in [0, 1].
 
@@ -124,8 +209,10 @@ class DigitReader:
         ImageError
             As `predict_image`.
         """
-        pixels = load_image(source, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
-        return normalize(main_strokes(find_ink(pixels)))
+        return normalize(main_strokes(find_ink(self._load(source).pixels)))
+
+    def _load(self, source: Source) -> LoadedImage:
+        return load_image(source, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
 
     def _prepare_or_error(self, source: Source) -> FloatArray | ImageError:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,51 @@ FloatArray = npt.NDArray[np.float32]
 
 INPUT = "image"
 OUTPUTS = ("probabilities", "logits", "embedding", "last_conv")
+LINE_INPUT, LINE_OUTPUT = "line", "log_probabilities"
+LINE_COMMAND = "python -m experiments.line_reader"
+COLUMNS = 2  # of a line's image for each step that the line reader takes
 KERAS_SHA256 = "keras_sha256"  # the key in the ONNX file's metadata
 BATCH = 64  # images at once: their feature maps stay in the processor's cache
 
 _package = Path(__file__).parent
 MODELS = _package / "models" if (_package / "models").is_dir() else _package.parent / "models"
 """The folder of the models: in the wheel inside the package, in a checkout beside it."""
+
+
+def open_session(path: Path, outputs: Iterable[str], command: str, threads: int) -> Any:
+    """Return a session of ONNX Runtime with a network.
+
+    Parameters
+    ----------
+    path : Path
+    outputs : iterable of str
+        What the network must give.
+    command : str
+        What writes the file: named where it is not as it should be.
+    threads : int
+        Threads of one call; 0 is one for each core.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or lacks an output.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: `{command}` writes it.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from whoever decodes the next image.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no common base of its errors
+        raise ModelError(f"{path} is damaged ({error}): `{command}` writes it anew.") from error
+    if not set(outputs) <= {output.name for output in session.get_outputs()}:
+        raise ModelError(f"{path} lacks outputs that the reader needs: `{command}` writes it anew.")
+    return session
 
 
 class Recognizer:
@@ -40,21 +80,7 @@ class Recognizer:
     """
 
     def __init__(self, path: Path = MODELS / "mnist_cnn.onnx", *, threads: int = 0) -> None:
-        import onnxruntime
-
-        if not path.is_file():
-            raise ModelError(f"{path} is missing: `digits export` writes it from the trained network.")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        # Threads that spin while they wait take the cores from whoever decodes the next image.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime has no common base of its errors
-            raise ModelError(f"{path} is damaged ({error}): `digits export` writes it anew.") from error
-        if not set(OUTPUTS) <= {output.name for output in self._session.get_outputs()}:
-            raise ModelError(f"{path} lacks outputs that the reader needs: `digits export` writes it anew.")
+        self._session = open_session(path, OUTPUTS, "digits export", threads)
         self.path = path
 
     @property
@@ -87,6 +113,44 @@ class Recognizer:
     def predict_proba(self, images: npt.NDArray[Any]) -> FloatArray:
         """Return the probability of each digit, shape (n, 10), dtype float32, for images as in `run`."""
         return self.run(images, "probabilities")[0]
+
+
+class LineRecognizer:
+    """A session of ONNX Runtime with the line reader.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file, as `python -m experiments.line_reader` writes it.
+    threads : int
+        Threads of one call; 0 is one for each core.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or not the line reader.
+    """
+
+    def __init__(self, path: Path = MODELS / "line_reader.onnx", *, threads: int = 0) -> None:
+        self._session = open_session(path, [LINE_OUTPUT], LINE_COMMAND, threads)
+        self.path = path
+
+    def run(self, pixels: FloatArray) -> FloatArray:
+        """Return the logarithms of the probabilities of each symbol and the blank at each step of a line.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (32, w), dtype float32
+            See `digitreader.fields.line_image`.
+
+        Returns
+        -------
+        ndarray of shape (w / 2, 13), dtype float32
+            See `digitreader.ctc`.
+        """
+        (steps,) = self._session.run([LINE_OUTPUT], {LINE_INPUT: pixels[np.newaxis, ..., np.newaxis]})
+        log_probabilities: FloatArray = steps[0]
+        return log_probabilities
 
 
 def as_input(images: npt.NDArray[Any]) -> FloatArray:

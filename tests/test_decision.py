@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from digitreader.calibrate import RISK, calibrate, threshold_for, validation_rows
+from digitreader.ctc import Candidate
 from digitreader.data import Dataset
 from digitreader.decision import (
+    MAX_MARGIN,
     Calibration,
+    Choice,
+    FieldCalibration,
+    FieldReading,
     calibrated,
     calibration_error,
+    choose,
     decide,
+    decide_field,
     evidence,
     fit_temperature,
+    load_calibration,
 )
-from digitreader.errors import CalibrationError
+from digitreader.errors import CalibrationError, MissingExtraError
 from digitreader.recognizer import MODELS
+from digitreader.zip_codes import existing_codes, is_zip_code
 
 CALIBRATION = Calibration(onnx_sha256="", temperature=1.0, min_confidence=0.9, min_evidence=5.0)
 
@@ -82,8 +92,8 @@ def test_equal_confidences_are_accepted_together() -> None:
 def test_calibrate_writes_what_is_committed(mnist: Dataset, tmp_path: Path) -> None:
     target = tmp_path / "reader.json"
     calibrate(MODELS / "mnist_cnn.onnx", MODELS / "mnist_cnn.json", target)
-    found, committed = Calibration.load(target), Calibration.load(MODELS / "reader.json")
-    assert found.onnx_sha256 == committed.onnx_sha256
+    network = MODELS / "mnist_cnn.onnx"
+    found, committed = (load_calibration(Calibration, path, network, "") for path in (target, MODELS / "reader.json"))
     assert found.temperature == pytest.approx(committed.temperature, rel=1e-3)
     assert found.min_confidence == pytest.approx(committed.min_confidence, rel=1e-3)
     assert found.min_evidence == pytest.approx(committed.min_evidence, rel=1e-2)
@@ -105,3 +115,98 @@ def test_a_smaller_risk_accepts_less(mnist: Dataset, tmp_path: Path) -> None:
 def test_other_validation_images_are_refused(mnist: Dataset) -> None:
     with pytest.raises(CalibrationError, match="other images"):
         validation_rows(mnist.y_train, "0" * 64)
+
+
+def candidates(**log_probabilities: float) -> list[Candidate]:
+    """Return texts with the logarithms of their probabilities, best first; names start with an underscore."""
+    found = [Candidate(text[1:].replace("_", "-"), value) for text, value in log_probabilities.items()]
+    return sorted(found, key=lambda candidate: -candidate.log_probability)
+
+
+FIELDS = FieldCalibration(onnx_sha256="", slope=1.0, offset=0.0, min_confidence=0.95)
+CODES = frozenset({"60601", "10001"})
+
+
+def read(choice: Choice) -> FieldReading:
+    """Return the reading of a choice, its boxes in a row."""
+    boxes = [(10 * place, 0, 10 * place + 8, 20) for place in range(len(choice.text))]
+    return decide_field(choice, boxes, ["0"] * len(choice.text), FIELDS)
+
+
+def test_a_field_is_as_sure_as_its_margin() -> None:
+    choice = choose(candidates(_12345=-0.1, _12845=-4.1))
+    assert (choice.text, choice.reason) == ("12345", "ok")
+    assert choice.margin == pytest.approx(4)
+    reading = read(choice)
+    assert reading.confidence == pytest.approx(1 / (1 + np.exp(-4)))
+    assert (reading.decision, reading.reason) == ("accept", "ok")
+    assert [digit.digit for digit in reading.digits] == list("12345")
+    assert reading.digits[2].confidence == pytest.approx(1 / (1 + np.exp(-4)))
+    assert reading.digits[0].confidence == pytest.approx(1)
+    assert reading.digits[1].box == (10, 0, 18, 20)
+    assert json.loads(json.dumps(reading.to_dict()))["digits"][0]["runner_up"] == "0"
+
+
+def test_a_close_field_goes_to_review() -> None:
+    reading = read(choose(candidates(_12345=-0.5, _12845=-1.0)))
+    assert (reading.text, reading.decision, reading.reason) == ("12345", "review", "low_confidence")
+
+
+def test_a_single_candidate_is_sure_but_not_without_bounds() -> None:
+    assert choose(candidates(_7=-0.001)).margin == MAX_MARGIN
+
+
+@pytest.mark.parametrize("text", ["", "-", "12?45", "?"])
+def test_a_field_without_digits_goes_to_review(text: str) -> None:
+    reading = read(choose([Candidate(text, -0.01), Candidate("99999", -9.0)]))
+    assert (reading.decision, reading.reason) == ("review", "not_a_digit")
+
+
+def test_a_known_length_decides_between_close_texts_only() -> None:
+    close = choose(candidates(_1234=-0.5, _12344=-1.5, _12345=-9), length=5)
+    assert (close.text, close.reason) == ("12344", "ok")
+    assert close.margin == pytest.approx(7.5)
+    far = choose(candidates(_1234=-0.1, _12344=-8.0), length=5)
+    assert (far.text, far.reason) == ("1234", "wrong_length")
+    assert read(far).decision == "review"
+    assert choose(candidates(_12345_6789=-0.1), length=9).reason == "ok", "a hyphen is no digit"
+
+
+def test_a_directory_breaks_ties_only() -> None:
+    close = choose(candidates(_60607=-0.6, _60601=-1.2), codes=CODES)
+    assert (close.text, close.reason) == ("60601", "ok")
+    far = choose(candidates(_60607=-0.01, _60601=-8.0), codes=CODES)
+    assert (far.text, far.reason) == ("60607", "not_a_zip")
+    assert read(far).decision == "review"
+    assert choose(candidates(_60601=-0.1, _10001=-0.9), codes=CODES).margin == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("60601", True),
+        ("60601-1234", True),
+        ("606011234", True),
+        ("60607", False),
+        ("6060", False),
+        ("60601-12", False),
+        ("60601-", False),
+        ("", False),
+    ],
+)
+def test_zip_codes(text: str, expected: bool) -> None:
+    assert is_zip_code(text, CODES) is expected
+
+
+def test_the_directory_knows_real_codes() -> None:
+    codes = existing_codes()
+    assert {"10001", "60601", "90210", "99950", "00501"} <= codes
+    assert not {"00000", "99999"} & codes
+    assert 40_000 < len(codes) < 45_000
+
+
+def test_a_missing_directory_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    existing_codes.cache_clear()
+    monkeypatch.setitem(sys.modules, "zipcodes", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'digitreader\[zip\]'"):
+        existing_codes()

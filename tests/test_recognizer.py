@@ -66,7 +66,7 @@ export_onnx(*map(pathlib.Path, sys.argv[1:]))
 """
     written = [tmp_path / f"{seed}.onnx" for seed in (1, 2)]
     for seed, path in enumerate(written, 1):  # names are kept in sets, whose order hangs on the seed
-        command = [sys.executable, "-c", program, MODELS / "mnist_cnn.keras", path]
+        command = [sys.executable, "-c", program, str(MODELS / "mnist_cnn.keras"), str(path)]
         subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": str(seed)}, check=True, capture_output=True)
     assert written[0].read_bytes() == written[1].read_bytes()
 

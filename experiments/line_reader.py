@@ -1,0 +1,213 @@
+"""Train the line reader: a small fully convolutional network with CTC, on lines that are composed from MNIST.
+
+Lines are composed once (see `experiments.lines`), read for a few epochs, and the network is exported and calibrated on
+lines of the digits that the notebook validates on. A run that was interrupted goes on where it stopped.
+
+    python -m experiments.line_reader
+
+References
+----------
+Graves, A., Fernández, S., Gomez, F. and Schmidhuber, J. (2006). Connectionist temporal classification. ICML.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from digitreader.calibrate import threshold_for
+from digitreader.ctc import BLANK, SYMBOLS, beam_search
+from digitreader.decision import choose
+from digitreader.export import write_onnx
+from digitreader.fields import HEIGHT
+from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS, LineRecognizer, sha256
+from experiments.lines import PART, batches, compose_missing, padded, read_part
+from experiments.runs import ROOT
+
+SEED = 42
+VALIDATION_PARTS = 4
+RISK = 0.003  # wrong texts among the accepted ones, over all styles of the validation lines
+STATE = ROOT / "runs" / "line_reader"
+
+
+def network() -> Any:
+    """Return the untrained line reader: images (n, 32, w, 1) to logits (n, w / 2, 13)."""
+    from keras import Input, Model, layers
+
+    def block(x: Any, filters: Sequence[int], pool: tuple[int, int]) -> Any:
+        for width in filters:
+            x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            x = layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+        return layers.Dropout(0.1)(layers.MaxPooling2D(pool)(x))
+
+    image = Input((HEIGHT, None, 1), name="line")
+    x = block(image, [32], (2, 2))
+    x = block(x, [48, 48], (2, 2))
+    x = block(x, [96, 96], (2, 1))
+    x = layers.Conv2D(192, (HEIGHT // 8, 3), use_bias=False)(layers.ZeroPadding2D((0, 1))(x))
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+    # Each step sees 54 columns: a digit of 30, and its neighbours, so that it is read once.
+    x = layers.Conv2D(192, (1, 5), padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+    x = layers.Dropout(0.3)(layers.Reshape((-1, 192))(x))
+    # Two steps for every four columns: narrow digits such as 11 need more steps than pooling leaves.
+    logits = layers.Reshape((-1, BLANK + 1), name="logits")(layers.Dense(2 * (BLANK + 1))(x))
+    return Model(image, logits, name="line_reader")
+
+
+def ctc_loss(labels: Any, logits: Any) -> Any:
+    """Return the CTC loss of each line; all labels that are not `BLANK` count."""
+    import tensorflow as tf
+
+    labels = tf.cast(labels, tf.int32)
+    lengths = tf.reduce_sum(tf.cast(labels != BLANK, tf.int32), axis=1)
+    steps = tf.fill([tf.shape(logits)[0]], tf.shape(logits)[1])
+    return tf.nn.ctc_loss(labels, logits, lengths, steps, logits_time_major=False, blank_index=BLANK)
+
+
+def greedy(logits: npt.NDArray[np.float32]) -> list[str]:
+    """Return the texts of logits (n, t, 13): the best symbol of each step, repeats and blanks removed."""
+    texts = []
+    for line in logits.argmax(axis=2):
+        changed = np.flatnonzero(np.diff(line, prepend=-1))
+        texts.append("".join(SYMBOLS[symbol] for symbol in line[changed] if symbol != BLANK))
+    return texts
+
+
+def wrong_share(model: Any, parts: Sequence[Path]) -> float:
+    """Return the share of the lines that greedy decoding misreads."""
+    wrong = total = 0
+    for path in parts:
+        part = read_part(path)
+        order = np.argsort([image.shape[1] for image in part.pixels], kind="stable")
+        for k in range(0, len(order), 50):
+            group = order[k : k + 50]
+            images, _ = padded([part.pixels[i] for i in group], [part.texts[i] for i in group])
+            read = greedy(model.predict_on_batch(images))
+            wrong += sum(text != part.texts[i] for text, i in zip(read, group, strict=True))
+        total += len(order)
+    return wrong / total
+
+
+def train(arguments: argparse.Namespace) -> Path:
+    """Train the network unless that is done, and return its file."""
+    trained = STATE / "trained.keras"
+    training = compose_missing(arguments.parts, validation=False, jobs=arguments.jobs)
+    validation = compose_missing(VALIDATION_PARTS, validation=True, jobs=arguments.jobs)
+    if trained.exists():
+        return trained
+
+    import keras
+
+    keras.utils.set_random_seed(SEED)
+    rng = np.random.default_rng(SEED)
+    steps = arguments.parts * -(-PART // arguments.batch_size)
+    model = network()
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-5, steps * arguments.epochs, warmup_target=arguments.learning_rate, warmup_steps=min(500, steps // 10)
+    )
+    model.compile(keras.optimizers.Adam(schedule, clipnorm=5), loss=ctc_loss)
+
+    def endless() -> Iterator[tuple[Any, Any]]:
+        while True:
+            yield from batches(training, arguments.batch_size, rng)
+
+    report = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: print(f"wrong validation lines: {wrong_share(model, validation):.2%}")
+    )
+    callbacks = [
+        report,
+        keras.callbacks.ModelCheckpoint(STATE / "epoch.keras"),
+        keras.callbacks.BackupAndRestore(STATE / "backup"),
+    ]
+    model.fit(endless(), steps_per_epoch=steps, epochs=arguments.epochs, callbacks=callbacks)
+    model.save(trained)
+    return trained
+
+
+def export(trained: Path, target: Path) -> None:
+    """Write the network as an ONNX file that gives logarithms of probabilities."""
+    import keras
+
+    model = keras.models.load_model(trained, compile=False)
+    logits = model(image := keras.Input((HEIGHT, None, 1), name=LINE_INPUT))
+    outputs = {LINE_OUTPUT: keras.layers.Activation("log_softmax", name=LINE_OUTPUT)(logits)}
+    exported = keras.Model(image, outputs)
+    exported(np.zeros((1, HEIGHT, 64, 1), np.float32))  # Keras exports only models that have been called
+    write_onnx(exported, target, {"command": LINE_COMMAND})
+
+
+def calibrate(recognizer: LineRecognizer, parts: Sequence[Path]) -> dict[str, Any]:
+    """Return how a text's margin becomes a confidence, which confidence keeps the risk, and what was measured.
+
+    References
+    ----------
+    Platt, J. (1999). Probabilistic outputs for support vector machines and comparisons to regularized likelihood
+    methods.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    margins, right = [], []
+    for path in parts:
+        part = read_part(path)
+        for pixels, text in zip(part.pixels, part.texts, strict=True):
+            choice = choose(beam_search(recognizer.run(pixels)))
+            margins.append(choice.margin)
+            right.append(choice.text == text)
+    found = LogisticRegression(C=np.inf).fit(np.reshape(margins, (-1, 1)), right)
+    slope, offset = float(found.coef_[0, 0]), float(found.intercept_[0])
+    confidence = 1 / (1 + np.exp(-(slope * np.array(margins) + offset)))
+    threshold = threshold_for(confidence, np.array(right), RISK)
+    accepted = confidence >= threshold
+    return {
+        "onnx_sha256": sha256(recognizer.path),
+        "slope": slope,
+        "offset": offset,
+        "min_confidence": threshold,
+        "risk": RISK,
+        "validation": {
+            "lines": len(right),
+            "wrong": int(len(right) - np.sum(right)),
+            "accepted": int(accepted.sum()),
+            "wrong_among_accepted": int((accepted & ~np.array(right)).sum()),
+        },
+    }
+
+
+def main() -> None:
+    """Compose, train, export, calibrate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", type=int, default=80, help="files of 1,000 training lines")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--jobs", type=int, help="processes that compose; one for each core unless given")
+    arguments = parser.parse_args()
+
+    trained = train(arguments)
+    export(trained, MODELS / "line_reader.onnx")
+    validation = compose_missing(VALIDATION_PARTS, validation=True, jobs=arguments.jobs)
+    content = calibrate(LineRecognizer(), validation) | {
+        "seed": SEED,
+        "parts": arguments.parts,
+        "epochs": arguments.epochs,
+        "batch_size": arguments.batch_size,
+        "learning_rate": arguments.learning_rate,
+        "versions": {name: version(name) for name in ("keras", "tensorflow", "numpy", "opencv-python-headless")},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "command": LINE_COMMAND,
+    }
+    (MODELS / "line_reader.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

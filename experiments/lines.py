@@ -1,0 +1,128 @@
+"""Lines of digits to train and calibrate the line reader on, composed once and kept in runs/lines/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from digitreader.calibrate import validation_rows
+from digitreader.ctc import BLANK, SYMBOLS
+from digitreader.data import load_mnist, load_writers
+from digitreader.errors import BlankImageError
+from digitreader.fields import HEIGHT, line_image
+from digitreader.images import find_ink
+from experiments.compose import BOXED, CLEAN, PLAIN, RULED, SPECKLED, TOUCHING, lines
+from experiments.runs import ROOT, read_card
+
+FOLDER = ROOT / "runs" / "lines"
+MIX = ((CLEAN, 0.2), (PLAIN, 0.3), (RULED, 0.13), (BOXED, 0.1), (TOUCHING, 0.2), (SPECKLED, 0.07))
+LENGTHS = (1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10)
+FOREIGN_GROUPS, FOREIGN = 0.15, 0.4  # share of the training lines in which this share of the digits is something else
+PART = 1000  # lines a file
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some lines, as the network sees them.
+
+    Attributes
+    ----------
+    pixels : list of ndarray of shape (32, w), dtype float32
+    texts : list of str
+    """
+
+    pixels: list[npt.NDArray[np.float32]]
+    texts: list[str]
+
+
+def validation_mask() -> npt.NDArray[np.bool_]:
+    """Return which rows of MNIST's training set the notebook validates on, shape (60000,): not trained on here."""
+    labels = load_mnist().y_train
+    mask = np.zeros(len(labels), np.bool_)
+    mask[validation_rows(labels, read_card()["split"]["validation_rows_sha256"])] = True
+    return mask
+
+
+def compose_part(path: Path, number: int, validation: bool) -> None:
+    """Compose and store one file of lines."""
+    cv2.setNumThreads(1)
+    data, writers, held_out = load_mnist(), load_writers(), validation_mask()
+    rows = held_out if validation else ~held_out
+    rng = np.random.default_rng((7, number, validation))
+    pixels, texts = [], []
+    counts = rng.multinomial(PART, [share for _, share in MIX])
+    for (style, _), count in zip(MIX, counts, strict=True):
+        lengths = (5,) if validation else LENGTHS
+        share = rng.multinomial(count, np.full(len(lengths), 1 / len(lengths)))
+        for length, wanted in zip(lengths, share, strict=True):
+            composed = lines(
+                data.x_train[rows],
+                data.y_train[rows],
+                writers.train[rows],
+                style,
+                count=int(wanted),
+                seed=int(rng.integers(2**31)),
+                digits=length,
+                hyphen_after=5 if length == 9 else None,
+                non_digits=FOREIGN if not validation and rng.random() < FOREIGN_GROUPS else 0,
+            )
+            for line in composed:
+                try:
+                    image = line_image(find_ink(line.picture.pixels))
+                except BlankImageError:
+                    continue  # so faint that nobody could read it
+                pixels.append(np.rint(image.pixels * 255).astype(np.uint8))
+                texts.append(line.text)
+    partial = path.with_suffix(".part.npz")
+    np.savez_compressed(
+        partial, pixels=np.concatenate(pixels, axis=1), widths=[image.shape[1] for image in pixels], texts=texts
+    )
+    partial.replace(path)
+
+
+def read_part(path: Path) -> Part:
+    """Return the lines of one file."""
+    with np.load(path) as stored:
+        ends = np.cumsum(stored["widths"])
+        pixels = np.split(stored["pixels"].astype(np.float32) / np.float32(255), ends[:-1], axis=1)
+        return Part(pixels, stored["texts"].tolist())
+
+
+def compose_missing(count: int, *, validation: bool, jobs: int | None) -> list[Path]:
+    """Return files of lines; those that are not there yet are composed, `jobs` at a time."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    kind = "validation" if validation else "training"
+    paths = [FOLDER / f"{kind}-{number:04d}.npz" for number in range(count)]
+    missing = [(path, number, validation) for number, path in enumerate(paths) if not path.exists()]
+    with ProcessPoolExecutor(jobs) as pool:
+        for _ in tqdm(pool.map(compose_part, *zip(*missing, strict=True)), f"{kind} lines", len(missing), unit="file"):
+            pass
+    return paths
+
+
+def batches(parts: Sequence[Path], size: int, rng: np.random.Generator) -> Iterator[tuple[Any, Any]]:
+    """Yield images (n, 32, w, 1) and labels (n, l), padded, of lines of similar width, in random order."""
+    for path in rng.permutation(np.array(parts, object)):
+        part = read_part(path)
+        order = np.argsort([image.shape[1] for image in part.pixels], kind="stable")
+        groups = [order[k : k + size] for k in range(0, len(order), size)]
+        for group in rng.permutation(len(groups)):
+            yield padded([part.pixels[k] for k in groups[group]], [part.texts[k] for k in groups[group]])
+
+
+def padded(pixels: Sequence[npt.NDArray[np.float32]], texts: Sequence[str]) -> tuple[Any, Any]:
+    """Return lines as one batch: paper to the right of the shorter ones, `BLANK` after the shorter texts."""
+    images = np.zeros((len(pixels), HEIGHT, max(image.shape[1] for image in pixels), 1), np.float32)
+    labels = np.full((len(texts), max(map(len, texts))), BLANK, np.int32)
+    for k, (image, text) in enumerate(zip(pixels, texts, strict=True)):
+        images[k, :, : image.shape[1], 0] = image
+        labels[k, : len(text)] = [SYMBOLS.index(symbol) for symbol in text]
+    return images, labels

@@ -1,0 +1,1 @@
+"""Measurements of the reader, with their committed results in results/."""

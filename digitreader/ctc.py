@@ -45,9 +45,15 @@ def beam_search(log_probabilities: FloatArray, beam: int = BEAM) -> list[Candida
     """
     # For each text: the logarithms of ending in a blank, and of ending in its last symbol.
     ends: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
-    for step in log_probabilities.astype(np.float64):
-        blank = float(step[BLANK])
-        symbols = [(int(symbol), float(step[symbol])) for symbol in np.flatnonzero(step[:BLANK] > NEGLIGIBLE)]
+    followed = log_probabilities[:, :BLANK] > NEGLIGIBLE
+    counts: list[int] = followed.sum(axis=1).tolist()
+    between = 0.0  # the logarithm of the probability of blanks that follow a blank: every text ends in one there
+    for number, step in enumerate(log_probabilities.tolist()):
+        blank = step[BLANK]
+        if number and not counts[number] and not counts[number - 1]:
+            between += blank
+            continue
+        symbols = [(symbol, step[symbol]) for symbol in np.flatnonzero(followed[number]).tolist()]
         grown: dict[tuple[int, ...], tuple[float, float]] = {}
         for text, (in_blank, in_symbol) in ends.items():
             either = _add(in_blank, in_symbol)
@@ -61,7 +67,9 @@ def beam_search(log_probabilities: FloatArray, beam: int = BEAM) -> list[Candida
                     _grow(grown, (*text, symbol), -math.inf, either + score)
         kept = sorted(grown.items(), key=lambda item: -_add(*item[1]))[:beam]
         ends = dict(kept)
-    return [Candidate("".join(SYMBOLS[symbol] for symbol in text), _add(*scores)) for text, scores in ends.items()]
+    return [
+        Candidate("".join(SYMBOLS[symbol] for symbol in text), _add(*scores) + between) for text, scores in ends.items()
+    ]
 
 
 def _add(one: float, other: float) -> float:

@@ -71,7 +71,8 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
         If the source is no image, is damaged, or is of a kind that is not read.
     """
     if isinstance(source, np.ndarray):
-        return LoadedImage(_reduce(_array_pixels(source, max_pixels)), (source.shape[1], source.shape[0]))
+        array = np.asarray(source)  # masks and matrices have rules of their own
+        return LoadedImage(_reduce(_array_pixels(array, max_pixels)), (array.shape[1], array.shape[0]))
     if isinstance(source, Image.Image):
         _check_size(source, "The PIL image", max_pixels)
         return _decode(source, "The PIL image", source.size)
@@ -103,6 +104,8 @@ def _read(source: Any, max_bytes: int) -> tuple[str, bytes]:
         name, content = "The image", bytes(source[: max_bytes + 1])
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
+        if Path(name).is_dir() and name:
+            raise ImageFormatError(f"{name} is a folder in which there are no images.")
         try:
             with Path(source).open("rb") as stream:
                 content = stream.read(max_bytes + 1)
@@ -111,9 +114,13 @@ def _read(source: Any, max_bytes: int) -> tuple[str, bytes]:
             raise ImageFormatError(f"{name} cannot be read: {reason}.") from error
     elif hasattr(source, "read"):
         name = str(getattr(source, "name", "The file"))
-        content = source.read(max_bytes + 1)
+        try:
+            content = source.read(max_bytes + 1)
+        except (OSError, ValueError) as error:
+            raise ImageFormatError(f"{name} cannot be read: {error}.") from error
         if not isinstance(content, bytes):
-            raise ImageFormatError(f"{name} is opened as text; open it in binary mode.")
+            kind = type(content).__name__
+            raise ImageFormatError(f"{name} gives {kind}, not bytes: is it opened in binary mode?")
     else:
         kind = type(source).__name__
         raise ImageFormatError(f"An image is a path, bytes, a binary file, a PIL image or an array, not {kind}.")
@@ -150,9 +157,13 @@ def _decode(image: Image.Image, name: str, size: tuple[int, int]) -> LoadedImage
 
 def _pixels(image: Image.Image, name: str) -> ByteArray:
     """Return a decoded PIL image as RGB pixels."""
-    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-        return _reduce(_grey_levels(np.asarray(image), name))
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+    if image.mode in ("F", "I"):
+        return _reduce(_grey_levels(np.asarray(_shrunk(image)), name))
+    if image.mode.startswith("I;16"):
+        return _reduce(_grey_levels(_limited(np.asarray(image).astype(np.uint16, copy=False)), name))
+    if image.mode in ("LA", "RGBA"):
+        return _on_white(np.asarray(_shrunk(image).convert("RGBA")))
+    if image.mode in ("La", "PA", "RGBa") or "transparency" in image.info:
         return _on_white(np.asarray(_shrunk(image.convert("RGBA"))))
     return _reduce(np.asarray(_shrunk(image if image.mode in ("L", "RGB") else image.convert("RGB"))))
 
@@ -196,7 +207,7 @@ def _array_pixels(array: npt.NDArray[Any], max_pixels: int) -> ByteArray:
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.uint16:
-        return (array >> 8).astype(np.uint8)
+        return _sixteen_bits(array)
     if not np.issubdtype(array.dtype, np.floating):
         raise ImageFormatError(f"An array of {array.dtype} is no image: uint8, uint16, bool or float is needed.")
     if not np.isfinite(array).all():
@@ -206,14 +217,30 @@ def _array_pixels(array: npt.NDArray[Any], max_pixels: int) -> ByteArray:
     return np.rint(array * 255).astype(np.uint8)
 
 
+def _sixteen_bits(array: npt.NDArray[np.uint16]) -> ByteArray:
+    """Return values of 16 bits, of which a camera may use 10 or 12 only, as uint8 pixels (h, w) or (h, w, c)."""
+    array = _limited(array)
+    if array.ndim == 3 and array.shape[2] == 4:
+        cover = (array[..., 3:] >> 8).astype(np.uint8)
+        return np.concatenate([_grey_levels(array[..., :3], "The array"), cover], axis=2)
+    return _grey_levels(array, "The array")
+
+
+def _limited(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return pixels of any kind that OpenCV can average, no side longer than `WORKING_SIDE`."""
+    scale = WORKING_SIDE / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
+    reduced: npt.NDArray[Any] = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return reduced
+
+
 def _reduce(pixels: ByteArray) -> ByteArray:
     """Return grey, RGB or RGBA pixels as RGB, no side longer than `WORKING_SIDE`."""
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         return _on_white(pixels)
-    scale = WORKING_SIDE / max(pixels.shape[:2])
-    if scale < 1:
-        height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    pixels = _limited(pixels)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     return pixels
@@ -285,8 +312,9 @@ def _is_flat(pixels: ByteArray) -> bool:
 def _fit_paper(values: FloatArray) -> FloatArray:
     """Return the colour of the paper (h, w, 3): a quadratic surface through what is not ink."""
     height, width = values.shape[:2]
-    grid = max(min(48 / max(height, width), 1), 1 / min(height, width))
-    small = cv2.resize(values, None, fx=grid, fy=grid, interpolation=cv2.INTER_AREA) if grid < 1 else values
+    grid = min(48 / max(height, width), 1)
+    rows, columns = (min(side, max(round(side * grid), 4)) for side in (height, width))  # a strip keeps its rows
+    small = cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA) if grid < 1 else values
     target = small.reshape(-1, 3)
     basis = _quadratic(*small.shape[:2])
     surface, limit = _first_guess(small)
@@ -297,17 +325,16 @@ def _fit_paper(values: FloatArray) -> FloatArray:
         reach = min(2.5 * max(_deviation(residual), 2 / 255), limit)
         weight = np.maximum(1 - (residual / np.float32(reach)) ** 2, 0) ** 2
         weighted = (basis[:, :terms] * weight[:, np.newaxis]).T
-        normal = weighted @ basis[:, :terms] + np.float32(1e-6) * np.eye(terms, dtype=np.float32)
-        coefficients = np.linalg.solve(normal, weighted @ target)
+        normal = (weighted @ basis[:, :terms]).astype(np.float64) + 1e-6 * np.eye(terms)
+        coefficients = np.linalg.solve(normal, weighted @ target).astype(np.float32)
         surface = basis[:, :terms] @ coefficients
     # The surface's terms are products of one along the rows and one along the columns.
     constant, x, y, xx, xy, yy = np.pad(coefficients, ((0, 6 - len(coefficients)), (0, 0)))
-    columns, rows = _powers(width), _powers(height)
     zero = np.zeros(3, np.float32)
     products = np.array([[constant, x, xx], [y, xy, zero], [yy, zero, zero]])
     paper: FloatArray = np.empty_like(values)
     for channel in range(3):
-        np.clip(rows @ products[..., channel] @ columns.T, 0, 1, out=paper[..., channel])
+        np.clip(_powers(height) @ products[..., channel] @ _powers(width).T, 0, 1, out=paper[..., channel])
     return paper
 
 

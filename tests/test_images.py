@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import subprocess
@@ -231,7 +232,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[ImageError], str]] = {
     "a decompression bomb": (lambda: png_of(100_000, 100_000), ImageTooLargeError, "50,000,000"),
     "no pixels": (lambda: png_of(0, 10), ImageError, "damaged|no pixels"),
     "missing": (lambda: "no/such/file.png", ImageFormatError, "no/such/file.png cannot be read: No such file"),
-    "a folder": (lambda: Path(), ImageFormatError, "cannot be read"),
+    "a folder": (lambda: Path(), ImageFormatError, "is a folder"),
     "a name with a null": (lambda: "a\0b", ImageFormatError, "cannot be read"),
     "a text stream": (lambda: io.StringIO("seven"), ImageFormatError, "binary mode"),
     "a number": (lambda: 7, ImageFormatError, "not int"),
@@ -315,3 +316,71 @@ heavy = {"tensorflow", "keras", "torch", "onnxruntime", "matplotlib", "pandas", 
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 400), (400, 1), (2, 900), (12, 300), (300, 7), (20, 1000), (3, 3), (8, 2000)]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_shape_is_read_or_blank(shape: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    gentle = (200 + rng.normal(0, 5, (*shape, 3))).clip(0, 255).astype(np.uint8)
+    gentle[:, shape[1] // 2] = 30
+    for pixels in (noise, gentle, gentle[..., :1]):
+        with contextlib.suppress(BlankImageError):
+            loaded = load_image(pixels).pixels
+            ink = find_ink(loaded)
+            assert ink.shape == loaded.shape[:2]
+            assert np.isfinite(ink).all()
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("channels", [0, 3, 4])
+def test_sixteen_bits_may_be_used_in_part(bits: int, channels: int) -> None:
+    grey = np.asarray(drawing()).astype(np.uint16) << (bits - 8)
+    colours = np.repeat(grey[..., np.newaxis], max(channels, 1), axis=2)
+    if channels == 4:
+        colours[..., 3] = 65535
+    assert_same_digit(colours if channels else grey)
+
+
+def test_large_files_of_many_bits_are_reduced_first() -> None:
+    for mode in ("I;16", "I", "F"):
+        image = drawing(size=3000).convert("I" if mode == "I;16" else mode)
+        if mode == "I;16":
+            image = Image.fromarray(np.asarray(image).astype(np.uint16) * 16)
+        loaded = load_image(file(image, "TIFF"))
+        assert loaded.size == (3000, 3000)
+        assert max(loaded.pixels.shape) <= WORKING_SIDE
+        np.testing.assert_allclose(seen(image), seen(drawing(size=3000)), atol=0.02)
+
+
+def test_the_size_is_that_of_the_upright_file() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = file(Image.new("RGB", (3000, 200), "white"), "JPEG", exif=exif)
+    assert load_image(content).size == (200, 3000)
+    assert load_image(np.zeros((20, 3000), np.uint8)).size == (3000, 20)
+
+
+class Broken(io.BytesIO):
+    """A file that fails while it is read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Fail."""
+        raise OSError("the disk is gone")
+
+
+def test_files_that_cannot_be_read() -> None:
+    closed = io.BytesIO(PNG)
+    closed.close()
+    for source, message in ((closed, "closed"), (Broken(PNG), "the disk is gone"), (io.StringIO("7"), "binary mode")):
+        with pytest.raises(ImageFormatError, match=message):
+            load_image(source)  # type: ignore[arg-type]
+
+
+def test_masks_and_matrices_are_arrays() -> None:
+    grey = np.asarray(drawing())
+    assert_same_digit(np.ma.masked_array(grey))
+    assert_same_digit(grey.view(np.matrix))

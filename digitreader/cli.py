@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from digitreader.errors import DigitReaderError, ImageError
+from digitreader.errors import DigitReaderError, ImageError, ImageFormatError
 from digitreader.files import STDIN, expand
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Recognise handwritten digits.")
@@ -169,6 +168,8 @@ def explain(
     digit: Annotated[int | None, typer.Option(min=0, max=9, help="Explain this digit; else the one read.")] = None,
 ) -> None:
     """Show how one digit is read: the input, what the network sees, the probabilities, and what speaks for a digit."""
+    if out.suffix.lower() != ".png":
+        raise typer.BadParameter("the picture is a PNG file: name it so", param_hint="--out")
     with _errors_for_people():
         from digitreader.explain import draw_explanation, grad_cam
         from digitreader.images import load_image
@@ -179,7 +180,10 @@ def explain(
         image, reading = reader.prepare(pixels), reader.predict_image(pixels)
         explained = reading.digit if digit is None else digit
         picture = draw_explanation(pixels, image, reading, explained, grad_cam(reader.recognizer, image, explained))
-    picture.save(out, "PNG")
+    try:
+        picture.save(out, "PNG")
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
     typer.echo(f"{reading.digit} ({reading.confidence:.4f}, {reading.decision}: {reading.reason}): {out}")
 
 
@@ -246,32 +250,37 @@ def calibrate(
     )
 
 
-def _names(files: Iterable[str]) -> list[str]:
+def _names(files: Sequence[str]) -> list[str]:
     """Return the files that the arguments name."""
-    names = list(expand(files))
-    if not names:
-        raise typer.BadParameter("there are no images in it", param_hint="FILES")
-    return names
+    if "" in files:
+        raise typer.BadParameter("a name is empty", param_hint="FILES")
+    if files.count(STDIN) > 1:
+        raise typer.BadParameter("standard input can be read only once", param_hint="FILES")
+    return list(expand(files))
 
 
-def _source(name: str) -> str | BytesIO:
+def _source(name: str) -> str | BinaryIO:
     """Return what to read for a name on the command line."""
-    return BytesIO(sys.stdin.buffer.read()) if name == STDIN else name
+    if name != STDIN:
+        return name
+    if sys.stdin is None:
+        raise ImageFormatError("There is no standard input.")
+    return sys.stdin.buffer
 
 
 def _show(names: Sequence[str], results: Iterable[Any], as_json: bool, columns: Sequence[str]) -> None:
-    """Print a line for each file as it is read; exit with 1 if one could not be read.
+    """Print what became of each file; exit with 1 if one could not be read.
 
-    People at a terminal get a table, programs at the other end of a pipe columns that are apart by tabs.
+    People at a terminal get a table at the end, programs at the other end of a pipe a line for each file as it is
+    read, its columns apart by tabs.
     """
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
+    from rich.text import Text
 
     terminal = Console()
     table = Table("file", *columns) if terminal.is_terminal and not as_json else None
-    if not table and not as_json:
-        typer.echo("\t".join(["file", *columns]))
     failed = False
     progress = track(
         results,
@@ -281,17 +290,19 @@ def _show(names: Sequence[str], results: Iterable[Any], as_json: bool, columns: 
         transient=True,
         disable=len(names) < MANY or not sys.stderr.isatty(),
     )
-    for name, result in zip(names, progress, strict=True):
+    for number, (name, result) in enumerate(zip(names, progress, strict=True)):
         failed |= isinstance(result, ImageError)
         if as_json:
             content = {"error": str(result)} if isinstance(result, ImageError) else result.to_dict()
             typer.echo(json.dumps({"file": name, **content}))
             continue
-        values = [_cell(result, column) for column in columns]
+        values = [_printable(value) for value in (name, *(_cell(result, column) for column in columns))]
         if table:
-            table.add_row(name, *values)
-        else:
-            typer.echo("\t".join([name, *values]))
+            table.add_row(*map(Text, values))  # plain text: a name may look like markup
+            continue
+        if not number:
+            typer.echo("\t".join(["file", *columns]))
+        typer.echo("\t".join(values))
     if table:
         terminal.print(table)
     if failed:
@@ -306,13 +317,18 @@ def _cell(result: Any, column: str) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def _printable(text: str) -> str:
+    """Return text with escapes for what would break a line or cannot be written, as names of files may have it."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 @contextmanager
 def _errors_for_people() -> Iterator[None]:
     """Turn an error that the package raises on purpose into a message and exit code 1."""
     try:
         yield
     except ModuleNotFoundError as error:
-        typer.echo(f"This command needs {error.name}: pip install -r requirements.txt", err=True)
+        typer.echo(f"{error.name} is missing: this command needs what the project's requirements.txt names.", err=True)
         raise typer.Exit(1) from error
     except DigitReaderError as error:
         typer.echo(str(error), err=True)

@@ -6,21 +6,26 @@ import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+SUFFIXES = frozenset(  # of `images.FORMATS`
+    f".{name}"
+    for name in ("png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif", "tiff", "webp", "ppm", "pgm", "pbm", "pnm")
+)
 STDIN = "-"
 
 
 def expand(arguments: Iterable[str]) -> Iterator[str]:
     """Yield the files that arguments name: a folder stands for the images in it, a pattern for what matches it.
 
-    A name that is neither there nor a pattern that matches is yielded as it is: reading it tells what is wrong.
+    A name that is neither there nor a pattern that matches is yielded as it is: reading it tells what is wrong. So is a
+    folder without images.
     """
     for argument in arguments:
-        path = Path(argument)
-        if argument == STDIN or path.is_file():
+        if argument in (STDIN, ""):
             yield argument
-        elif path.is_dir():
-            yield from sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        elif Path(argument).is_dir():
+            files = (file for file in Path(argument).rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            yield from sorted(map(str, files)) or [argument]
         else:
             # A shell of Windows leaves patterns to the program.
-            yield from sorted(glob.glob(argument, recursive=True)) or [argument]  # noqa: PTH207 (may be absolute)
+            matching = glob.glob(argument, recursive=True)  # noqa: PTH207 (may be absolute)
+            yield from sorted(name for name in matching if Path(name).is_file()) or [argument]

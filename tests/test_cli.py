@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -64,21 +65,27 @@ def test_piped_output_is_plain_columns(pictures: Path) -> None:
 
 
 def test_a_terminal_gets_a_table(pictures: Path) -> None:
+    Image.fromarray(seven()).save(pictures / "q[red]b[final].png")
     leader, follower = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "digitreader", "predict", "a.png"],
+        [sys.executable, "-m", "digitreader", "predict", "a.png", "q[red]b[final].png"],
         stdout=follower,
         stderr=follower,
         cwd=pictures,
         env=environment,
     )
-    assert process.wait(timeout=60) == 0
-    shown = os.read(leader, 10_000).decode()
-    os.close(leader)
     os.close(follower)
+    parts = []
+    with contextlib.suppress(OSError):  # Linux says that the other end is closed by an error
+        while part := os.read(leader, 10_000):
+            parts.append(part)
+    os.close(leader)
+    shown = b"".join(parts).decode()
+    assert process.wait(timeout=60) == 0, shown
     assert "┃" in shown
     assert "accept" in shown
+    assert "q[red]b[final].png" in shown, "a name is no markup"
 
 
 def test_a_bad_file_does_not_stop_the_others(pictures: Path) -> None:
@@ -89,6 +96,34 @@ def test_a_bad_file_does_not_stop_the_others(pictures: Path) -> None:
     assert ["error" in row for row in rows] == [False, True, False, True]
     assert set(rows[1]) == {"file", "error"}
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_images_is_named(pictures: Path) -> None:
+    (pictures / "empty").mkdir()
+    (pictures / "folder.png").mkdir()
+    done = digits("predict", "--json", "empty", ".", cwd=pictures)
+    first, *others = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert first == {"file": "empty", "error": "empty is a folder in which there are no images."}
+    assert [row["digit"] for row in others] == [7, 7, 7], "a folder that is named like an image is none"
+
+
+def test_odd_names_stay_in_their_line(pictures: Path) -> None:
+    odd = pictures / "tab\tline\nend.png"
+    (pictures / "a.png").rename(odd)
+    _, row = digits("predict", odd).stdout.splitlines()
+    assert row.split("\t")[0].endswith(r"tab\tline\nend.png")
+    assert json.loads(digits("predict", "--json", odd).stdout)["file"] == str(odd)
+
+
+def test_standard_input_that_is_too_large_or_closed() -> None:
+    done = digits("predict", "-", stdin=bytes(51_000_000))
+    assert done.returncode == 1
+    assert "50,000,000 bytes" in done.stdout
+    shell = f"{sys.executable} -m digitreader predict - <&-"
+    closed = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=60)
+    assert closed.returncode == 1
+    assert "Traceback" not in closed.stderr
 
 
 def test_standard_input(pictures: Path) -> None:
@@ -103,10 +138,19 @@ def test_patterns_are_expanded_where_the_shell_did_not(pictures: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("predict",), ("predict", "--nonsense"), ("nonsense",), ("explain", "a.png"), ("predict", "empty")],
+    [
+        ("predict",),
+        ("predict", "--nonsense"),
+        ("nonsense",),
+        ("predict", ""),
+        ("predict", "-", "-"),
+        ("explain", "a.png"),
+        ("explain", "a.png", "-o", "why.jpg"),
+        ("explain", "a.png", "-o", "nowhere/why.png"),
+    ],
 )
 def test_usage_errors_exit_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    (tmp_path / "empty").mkdir()
+    Image.fromarray(seven()).save(tmp_path / "a.png")
     done = digits(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -121,10 +121,11 @@ def align(log_probabilities: FloatArray, text: str) -> list[tuple[int, int]]:
     return [(int(found[0]), int(found[-1])) for found in (np.flatnonzero(steps == 2 * k + 1) for k in range(len(text)))]
 
 
-def runners_up(log_probabilities: FloatArray, places: Sequence[tuple[int, int]]) -> list[str]:
-    """Return the second most probable symbol at each place that `align` found."""
+def runners_up(log_probabilities: FloatArray, places: Sequence[tuple[int, int]], text: str) -> list[str]:
+    """Return the most probable other symbol at each place of a text that `align` found."""
     found = []
-    for first, last in places:
+    for (first, last), symbol in zip(places, text, strict=True):
         scores = log_probabilities[first : last + 1, :BLANK].mean(axis=0)
-        found.append(SYMBOLS[int(scores.argsort()[-2])])
+        scores[SYMBOLS.index(symbol)] = -np.inf
+        found.append(SYMBOLS[int(scores.argmax())])
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,7 +20,7 @@ from digitreader.zip_codes import is_zip_code
 
 FloatArray = npt.NDArray[np.float32]
 Decision = Literal["accept", "review"]
-TIE = 3.0  # texts whose logarithms of probability differ by no more are about as probable
+EXCEPTION = math.log(0.01)  # what is known of a field in advance is false once in a hundred cases
 MAX_MARGIN = 20.0
 Reason = Literal["ok", "low_confidence", "not_a_digit", "not_a_zip", "wrong_length"]
 
@@ -132,6 +132,8 @@ class FieldCalibration:
     ----------
     onnx_sha256 : str
         The line reader that it belongs to.
+    weight : float
+        Of the digits' network, whose opinion on single digits is added to the line reader's.
     slope, offset : float
         The logit of the probability that a text is right is a straight line over its margin.
     min_confidence : float
@@ -139,6 +141,7 @@ class FieldCalibration:
     """
 
     onnx_sha256: str
+    weight: float
     slope: float
     offset: float
     min_confidence: float
@@ -167,9 +170,12 @@ def load_calibration(kind: type[AnyCalibration], path: Path, network: Path, comm
     try:
         content = json.loads(path.read_text())
         calibration = kind(**{name: content[name] for name in kind.__dataclass_fields__})
+        numbers = [value for name, value in vars(calibration).items() if name != "onnx_sha256"]
+        if not all(map(math.isfinite, numbers)) or content.get("temperature", 1) <= 0:
+            raise ValueError(numbers)
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing: `{command}` writes it.") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged ({error!r}): `{command}` writes it anew.") from error
     if calibration.onnx_sha256 != sha256(network):
         raise ModelError(f"{path} belongs to another network: `{command}` writes it anew.")
@@ -240,8 +246,37 @@ class Choice:
     reason: Reason
 
 
+def reconsider(candidates: Sequence[Candidate], text: str, opinions: FloatArray, weight: float) -> list[Candidate]:
+    """Return the candidates for a line's text, best first, after a second opinion.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+    text : str
+        The candidate that the second opinion is about.
+    opinions : ndarray of shape (len(text), 10)
+        The logarithm of the probability of each digit at each place of it; a row of zeros is no opinion.
+    weight : float
+        Of the second opinion.
+    """
+    # Of a text of another length it says nothing: such a text is neither helped nor hurt.
+    neutral = float(opinions.max(axis=1).sum())
+
+    def opinion(other: str) -> float:
+        if len(other) != len(text):
+            return neutral
+        rows = zip(other, opinions, strict=True)
+        return sum(float(row[int(symbol)] if symbol.isdigit() else row.min()) for symbol, row in rows)
+
+    weighed = [Candidate(other, score + weight * opinion(other)) for other, score in candidates]
+    return sorted(weighed, key=lambda candidate: -candidate.log_probability)
+
+
 def choose(candidates: Sequence[Candidate], length: int | None = None, codes: frozenset[str] | None = None) -> Choice:
     """Choose among the candidates for a line's text.
+
+    What is known of the text, its length or that it is a ZIP code, holds but for one case in a hundred: it decides
+    between texts that are about as probable, not against what stands there.
 
     Parameters
     ----------
@@ -252,32 +287,28 @@ def choose(candidates: Sequence[Candidate], length: int | None = None, codes: fr
     codes : frozenset of str, optional
         The ZIP codes of which the text is known to be one.
     """
-    reason: Reason = "ok"
-    if length is not None:
-        candidates, fits = _prefer(candidates, lambda text: len(text.replace("-", "")) == length)
-        reason = reason if fits else "wrong_length"
-    if codes is not None:
-        candidates, fits = _prefer(candidates, lambda text: is_zip_code(text, codes))
-        reason = reason if fits or reason != "ok" else "not_a_zip"
-    best = candidates[0]
+
+    def doubt(text: str) -> tuple[Reason, float]:
+        """Return what speaks against a text, and the logarithm of its probability that this leaves."""
+        if length is not None and len(text.replace("-", "")) != length:
+            return "wrong_length", EXCEPTION
+        if codes is not None and not is_zip_code(text, codes):
+            return "not_a_zip", EXCEPTION
+        return "ok", 0.0
+
+    weighed = [Candidate(text, score + doubt(text)[1]) for text, score in candidates]
+    best, *others = sorted(weighed, key=lambda candidate: -candidate.log_probability)
+    reason = doubt(best.text)[0]
     if not best.text.strip("-") or NO_DIGIT in best.text:
         reason = "not_a_digit"
-    margin = best.log_probability - candidates[1].log_probability if len(candidates) > 1 else MAX_MARGIN
-    weights = {other.text: math.exp(other.log_probability - best.log_probability) for other in candidates}
+    margin = min(best.log_probability - others[0].log_probability, MAX_MARGIN) if others else MAX_MARGIN
+    weights = {other.text: math.exp(other.log_probability - best.log_probability) for other in weighed}
     total = sum(weights.values())
     shares = tuple(
         sum(weight for text, weight in weights.items() if len(text) == len(best.text) and text[place] == symbol) / total
         for place, symbol in enumerate(best.text)
     )
-    return Choice(best.text, min(margin, MAX_MARGIN), shares, reason)
-
-
-def _prefer(candidates: Sequence[Candidate], fits: Callable[[str], bool]) -> tuple[Sequence[Candidate], bool]:
-    """Return the candidates whose texts fit and True; all and False if the best of them is too improbable."""
-    fitting = [candidate for candidate in candidates if fits(candidate.text)]
-    if fitting and fitting[0].log_probability >= candidates[0].log_probability - TIE:
-        return fitting, True
-    return candidates, False
+    return Choice(best.text, margin, shares, reason)
 
 
 def decide_field(

@@ -20,7 +20,26 @@ TEXT = 26  # rows of it that the ink takes
 MAX_WIDTH = 1024  # of the line's image: some forty digits
 MAX_TILT = 12  # degrees
 INK = 0.3  # fainter ink does not count for extents and boxes
-WHOLE = 0.8  # a stroke with this share of its ink at one digit is that digit's alone
+WHOLE = 0.8  # a stroke with more than this share of its ink at one digit is that digit's
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The part of a line that one digit was read from.
+
+    Attributes
+    ----------
+    ink : ndarray of shape (32, w), dtype float32
+        The ink that is the digit's, on the whole line.
+    box : tuple of int
+        Left, top, right and bottom of the ink, in the original's pixels, right and bottom exclusive.
+    alone : bool
+        Whether there is ink, and no stroke was cut to separate it from its neighbours or from a form.
+    """
+
+    ink: FloatArray
+    box: Box
+    alone: bool
 
 
 @dataclass(frozen=True)
@@ -38,34 +57,44 @@ class LineImage:
     pixels: FloatArray
     to_line: npt.NDArray[np.float64]
 
-    def boxes(self, centres: Sequence[float]) -> list[Box]:
-        """Return the box of each digit's ink, in the original's pixels, right and bottom exclusive.
+    def pieces(self, centres: Sequence[float]) -> list[Piece]:
+        """Return the part of each digit.
 
         Parameters
         ----------
         centres : sequence of float
             The column in which each digit was read, rising.
         """
-        ink = (self.pixels > INK).astype(np.uint8)
+        inked = self.pixels > INK
         owner = _owners(self.pixels, centres)
-        count, components = cv2.connectedComponents(ink)
+        alone = np.ones(len(centres), np.bool_)
+        count, components = cv2.connectedComponents(inked.astype(np.uint8))
         for component in range(1, count):
             places = components == component
-            shares = np.bincount(owner[places], minlength=len(centres))
-            if shares.max() > WHOLE * shares.sum():  # the overhang of a slanted digit; else a stroke that two share
+            shares = np.bincount(owner[places], minlength=len(centres)) / np.count_nonzero(places)
+            if shares.max() > WHOLE:  # the overhang of a slanted digit
                 owner[places] = shares.argmax()
+            else:
+                alone[shares > 0] = False
         back = cv2.invertAffineTransform(self.to_line)
-        boxes = []
+        columns = np.arange(self.pixels.shape[1])
+        found = []
         for digit, centre in enumerate(centres):
-            near = np.abs(np.arange(ink.shape[1]) - centre) < HEIGHT  # not the whole length of a ruled line
-            rows, columns = np.nonzero(ink.astype(bool) & (owner == digit) & near)
-            if not rows.size:
-                rows, columns = np.array([0, HEIGHT - 1]), np.array([int(centre)])
-            corners = [(x, y, 1) for x in (columns.min(), columns.max() + 1) for y in (rows.min(), rows.max() + 1)]
-            found = np.array(corners) @ back.T
-            (left, top), (right, bottom) = np.floor(found.min(axis=0)), np.ceil(found.max(axis=0))
-            boxes.append((int(left), int(top), int(right), int(bottom)))
-        return boxes
+            near = np.abs(columns - centre) < HEIGHT  # not the whole length of a ruled line
+            ink = np.where((owner == digit) & near, self.pixels, np.float32(0))
+            found.append(Piece(ink, _box(ink > INK, centre, back), bool(alone[digit] and (ink > INK).any())))
+        return found
+
+
+def _box(inked: npt.NDArray[np.bool_], centre: float, back: npt.NDArray[np.float64]) -> Box:
+    """Return the box of ink in a line, or of the column `centre` if there is none, mapped to the original."""
+    rows, columns = np.nonzero(inked)
+    if not rows.size:
+        rows, columns = np.array([0, HEIGHT - 1]), np.array([int(centre)])
+    corners = [(x, y, 1) for x in (columns.min(), columns.max() + 1) for y in (rows.min(), rows.max() + 1)]
+    found = np.array(corners) @ back.T
+    (left, top), (right, bottom) = np.floor(found.min(axis=0)), np.ceil(found.max(axis=0))
+    return int(left), int(top), int(right), int(bottom)
 
 
 def _owners(pixels: FloatArray, centres: Sequence[float]) -> npt.NDArray[np.int64]:
@@ -102,6 +131,8 @@ def line_image(ink: FloatArray) -> LineImage:
     turn[:, 2] -= corners.min(axis=0)
     columns, rows = np.ceil(np.ptp(corners, axis=0)).astype(int)
     level = cv2.warpAffine(ink, turn, (int(columns), int(rows)), flags=cv2.INTER_LINEAR) if tilt else ink
+    if not (level > INK).any():  # a few pixels that the rotation thinned
+        level, turn = ink, np.eye(2, 3)
     top, bottom, left, right = _extent(level)
     scale = TEXT / (bottom - top)
     wanted = (right - left) * scale + 8
@@ -121,7 +152,7 @@ def _tilt(ink: FloatArray) -> float:
     At the right angle the rows differ most: some cross the digits, some the paper above and below.
     """
     rows, columns = np.nonzero(ink > INK)
-    if np.ptp(columns) < 2 * np.ptp(rows):
+    if int(np.ptp(columns)) <= max(2 * int(np.ptp(rows)), 8):
         return 0.0
     step = max(len(rows) // 20_000, 1)
     x, y = columns[::step].astype(np.float64), rows[::step].astype(np.float64)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitreader.ctc import align, beam_search, runners_up
+from digitreader.ctc import beam_search, runners_up
 from digitreader.decision import (
     Calibration,
     FieldCalibration,
@@ -24,14 +24,15 @@ from digitreader.decision import (
     decide,
     decide_field,
     load_calibration,
+    reconsider,
 )
 from digitreader.errors import ImageError
 from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
+from digitreader.lines import find_pieces, second_opinion
 from digitreader.normalize import main_strokes, normalize
 from digitreader.recognizer import (
     BATCH,
-    COLUMNS,
     LINE_COMMAND,
     MODELS,
     FloatArray,
@@ -47,7 +48,7 @@ class DigitReader:
 
     Parameters
     ----------
-    models : Path
+    models : path
         Folder with `mnist_cnn.onnx` and `reader.json`, for lines also `line_reader.onnx` and `line_reader.json`.
     threads : int
         Threads of one call; 0 is one for each core.
@@ -71,12 +72,13 @@ class DigitReader:
 
     def __init__(
         self,
-        models: Path = MODELS,
+        models: str | os.PathLike[str] = MODELS,
         *,
         threads: int = 0,
         max_bytes: int = MAX_BYTES,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        models = Path(models)
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
         self.calibration = load_calibration(
             Calibration, models / "reader.json", self.recognizer.path, "digits calibrate"
@@ -130,10 +132,17 @@ class DigitReader:
         return decide(logits, self.calibration)[0]
 
     def predict_images(self, sources: Iterable[Source]) -> Iterator[Reading | ImageError]:
-        """Read many pictures of one digit each, on all cores, and yield a reading or an error for each, in order."""
-        sources = iter(sources)
+        """Read many pictures of one digit each and yield a reading or an error for each, in order.
+
+        They are taken from `sources` in groups of 64, which are decoded side by side.
+
+        Raises
+        ------
+        TypeError
+            If `sources` is a single source.
+        """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            while chunk := list(islice(sources, BATCH)):
+            for chunk in _groups(sources):
                 prepared = list(pool.map(self._prepare_or_error, chunk))
                 images = [image for image in prepared if not isinstance(image, ImageError)]
                 readings: Iterator[Reading] = iter(())
@@ -167,22 +176,33 @@ class DigitReader:
         line = line_image(find_ink(image.pixels))
         recognizer, calibration = self._line_reader
         steps = recognizer.run(line.pixels)
-        choice = choose(beam_search(steps), length, codes)
-        places = align(steps, choice.text)
+        candidates = beam_search(steps)
+        places, pieces = find_pieces(line, steps, text := candidates[0].text)
+        opinions = second_opinion(text, pieces, self.recognizer, self.calibration.temperature)
+        choice = choose(reconsider(candidates, text, opinions, calibration.weight), length, codes)
+        if len(choice.text) != len(text):
+            places, pieces = find_pieces(line, steps, choice.text)
         scale_x, scale_y = (size / side for size, side in zip(image.size, image.pixels.shape[1::-1], strict=True))
         boxes = [
             (round(left * scale_x), round(top * scale_y), round(right * scale_x), round(bottom * scale_y))
-            for left, top, right, bottom in line.boxes([COLUMNS * (first + last + 1) / 2 for first, last in places])
+            for left, top, right, bottom in (piece.box for piece in pieces)
         ]
-        return decide_field(choice, boxes, runners_up(steps, places), calibration)
+        return decide_field(choice, boxes, runners_up(steps, places, choice.text), calibration)
 
     def read_fields(
         self, sources: Iterable[Source], length: int | None = None, *, zip_codes: bool = False
     ) -> Iterator[FieldReading | ImageError]:
-        """Read many pictures of a line each, on all cores, and yield a reading or an error for each, in order.
+        """Read many pictures of a line each and yield a reading or an error for each, in order.
 
-        The parameters and the other errors are those of `read`.
+        They are taken from `sources` in groups of 64, which are read side by side. The parameters and the other errors
+        are those of `read`.
+
+        Raises
+        ------
+        TypeError
+            If `sources` is a single source.
         """
+        _ = self._line_reader  # loaded once, before the threads ask for it
 
         def read_or_error(source: Source) -> FieldReading | ImageError:
             try:
@@ -190,9 +210,8 @@ class DigitReader:
             except ImageError as error:
                 return error
 
-        sources = iter(sources)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            while chunk := list(islice(sources, BATCH)):
+            for chunk in _groups(sources):
                 yield from pool.map(read_or_error, chunk)
 
     @cached_property
@@ -219,3 +238,12 @@ class DigitReader:
             return self.prepare(source)
         except ImageError as error:
             return error
+
+
+def _groups(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    """Yield the sources in groups of `BATCH`."""
+    if isinstance(sources, str | bytes | os.PathLike):
+        raise TypeError("Many sources are needed, in a list or an iterator; for one there are predict_image and read.")
+    remaining = iter(sources)
+    while group := list(islice(remaining, BATCH)):
+        yield group

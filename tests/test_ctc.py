@@ -66,4 +66,5 @@ def test_alignment() -> None:
 
 def test_the_second_most_probable_symbol_of_a_place() -> None:
     scores = steps({"_": 1}, {"7": 0.8, "1": 0.2}, {"7": 0.7, "1": 0.2, "2": 0.1}, {"_": 1}, {"4": 0.9, "9": 0.1})
-    assert runners_up(scores, align(scores, "74")) == ["1", "9"]
+    assert runners_up(scores, align(scores, "74"), "74") == ["1", "9"]
+    assert runners_up(scores, align(scores, "14"), "14") == ["7", "9"], "the text need not be the most probable one"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -118,7 +120,7 @@ def test_a_reading_does_not_depend_on_its_neighbours(reader: DigitReader, mnist:
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_limits_can_be_set(tmp_path: Path) -> None:
+def test_limits_can_be_set() -> None:
     reader = DigitReader(max_pixels=1000, max_bytes=100)
     with pytest.raises(ImageError, match="1,000"):
         reader.predict_image(seven())
@@ -126,10 +128,30 @@ def test_limits_can_be_set(tmp_path: Path) -> None:
         reader.predict_image(bytes(101))
 
 
-def test_two_readers_on_threads_agree(mnist: Dataset) -> None:
-    images = mnist.x_test[:300]
-    one, many = DigitReader(threads=1), DigitReader()
-    np.testing.assert_allclose(one.predict_proba(images), many.predict_proba(images), atol=1e-6)
+def test_threads_share_a_reader(reader: DigitReader, mnist: Dataset) -> None:
+    expected = [reader.predict_image(image) for image in mnist.x_train[:40]]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            assert list(pool.map(reader.predict_image, mnist.x_train[:40])) == expected
+
+
+def test_the_number_of_threads_changes_nothing(reader: DigitReader, mnist: Dataset) -> None:
+    images = mnist.x_train[:300]
+    np.testing.assert_allclose(DigitReader(threads=1).predict_proba(images), reader.predict_proba(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("single", ["seven.png", b"seven", Path("seven.png")])
+def test_a_single_source_is_not_many(reader: DigitReader, single: Any) -> None:
+    with pytest.raises(TypeError, match="predict_image"):
+        next(reader.predict_images(single))
+
+
+def test_the_public_name() -> None:
+    import digitreader
+
+    assert digitreader.DigitReader is DigitReader
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = digitreader.nonsense
 
 
 def test_reading_imports_no_framework() -> None:

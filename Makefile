@@ -17,6 +17,7 @@ run: setup
 	$(BIN)/digits train --out . --overwrite
 	$(BIN)/digits export
 	$(BIN)/digits calibrate
+	$(BIN)/python -m experiments.field_calibration
 	$(BIN)/python -m experiments.seeds --committed-only
 	$(BIN)/python -m experiments.readme
 

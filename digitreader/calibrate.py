@@ -71,7 +71,7 @@ def calibrate(onnx_path: Path, card_path: Path, target: Path, *, risk: float = R
     accepted = digits & (after.max(axis=1) >= threshold)
     wrong = int((accepted & ~right).sum())
     content = {
-        "onnx_sha256": sha256(onnx_path),
+        "onnx_sha256": [sha256(onnx_path)],
         "temperature": temperature,
         "min_confidence": threshold,
         "min_evidence": min_evidence,

@@ -108,7 +108,7 @@ class Calibration:
 
     Attributes
     ----------
-    onnx_sha256 : str
+    onnx_sha256 : list of str
         The network that it belongs to.
     temperature : float
         Logits are divided by it.
@@ -118,7 +118,7 @@ class Calibration:
         A smaller energy of the logits means that the picture shows no digit.
     """
 
-    onnx_sha256: str
+    onnx_sha256: list[str]
     temperature: float
     min_confidence: float
     min_evidence: float
@@ -130,8 +130,8 @@ class FieldCalibration:
 
     Attributes
     ----------
-    onnx_sha256 : str
-        The line reader that it belongs to.
+    onnx_sha256 : list of str
+        The line reader and the digits' network that it belongs to.
     weight : float
         Of the digits' network, whose opinion on single digits is added to the line reader's.
     slope, offset : float
@@ -140,7 +140,7 @@ class FieldCalibration:
         Less goes to review.
     """
 
-    onnx_sha256: str
+    onnx_sha256: list[str]
     weight: float
     slope: float
     offset: float
@@ -150,15 +150,15 @@ class FieldCalibration:
 AnyCalibration = TypeVar("AnyCalibration", Calibration, FieldCalibration)
 
 
-def load_calibration(kind: type[AnyCalibration], path: Path, network: Path, command: str) -> AnyCalibration:
-    """Read a calibration that belongs to a network.
+def load_calibration(kind: type[AnyCalibration], path: Path, networks: Sequence[Path], command: str) -> AnyCalibration:
+    """Read a calibration that belongs to some networks.
 
     Parameters
     ----------
     kind : type
     path : Path
-    network : Path
-        The ONNX file.
+    networks : sequence of Path
+        The ONNX files.
     command : str
         What writes the calibration: named where it is not as it should be.
 
@@ -177,7 +177,7 @@ def load_calibration(kind: type[AnyCalibration], path: Path, network: Path, comm
         raise ModelError(f"{path} is missing: `{command}` writes it.") from error
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged ({error!r}): `{command}` writes it anew.") from error
-    if calibration.onnx_sha256 != sha256(network):
+    if calibration.onnx_sha256 != [sha256(network) for network in networks]:
         raise ModelError(f"{path} belongs to another network: `{command}` writes it anew.")
     return calibration
 

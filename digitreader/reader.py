@@ -33,7 +33,7 @@ from digitreader.lines import find_pieces, second_opinion
 from digitreader.normalize import main_strokes, normalize
 from digitreader.recognizer import (
     BATCH,
-    LINE_COMMAND,
+    FIELDS_COMMAND,
     MODELS,
     FloatArray,
     LineRecognizer,
@@ -81,7 +81,7 @@ class DigitReader:
         models = Path(models)
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
         self.calibration = load_calibration(
-            Calibration, models / "reader.json", self.recognizer.path, "digits calibrate"
+            Calibration, models / "reader.json", [self.recognizer.path], "digits calibrate"
         )
         keras_path = models / "mnist_cnn.keras"
         if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
@@ -217,8 +217,8 @@ class DigitReader:
     @cached_property
     def _line_reader(self) -> tuple[LineRecognizer, FieldCalibration]:
         recognizer = LineRecognizer(self._models / "line_reader.onnx", threads=self._threads)
-        path = self._models / "line_reader.json"
-        return recognizer, load_calibration(FieldCalibration, path, recognizer.path, LINE_COMMAND)
+        path, networks = self._models / "line_reader.json", [recognizer.path, self.recognizer.path]
+        return recognizer, load_calibration(FieldCalibration, path, networks, FIELDS_COMMAND)
 
     def prepare(self, source: Source) -> FloatArray:
         """Return what the network sees of a picture: shape (28, 28), white on black, float32 in [0, 1].

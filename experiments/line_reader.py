@@ -1,7 +1,8 @@
 """Train the line reader: a small fully convolutional network with CTC, on lines that are composed from MNIST.
 
-Lines are composed once (see `experiments.lines`), read for a few epochs, and the network is exported and calibrated on
-lines of the digits that the notebook validates on. A run that was interrupted goes on where it stopped.
+Lines are composed once (see `experiments.lines`) and read for a few epochs; the network becomes
+models/line_reader.onnx. A run that was interrupted goes on after its last finished epoch. Calibrate the network
+afterwards (`experiments.field_calibration`).
 
     python -m experiments.line_reader
 
@@ -13,29 +14,21 @@ Graves, A., Fernández, S., Gomez, F. and Schmidhuber, J. (2006). Connectionist 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from digitreader.calibrate import threshold_for
-from digitreader.ctc import BLANK, SYMBOLS, beam_search
-from digitreader.decision import choose
+from digitreader.ctc import BLANK, SYMBOLS
 from digitreader.export import write_onnx
 from digitreader.fields import HEIGHT
-from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS, LineRecognizer, sha256
-from experiments.lines import PART, batches, compose_missing, padded, read_part
+from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS
+from experiments.lines import PART, VALIDATION_PARTS, batches, compose_missing, padded, read_part
 from experiments.runs import ROOT
 
 SEED = 42
-VALIDATION_PARTS = 4
-RISK = 0.003  # wrong texts among the accepted ones, over all styles of the validation lines
 STATE = ROOT / "runs" / "line_reader"
 
 
@@ -100,11 +93,12 @@ def wrong_share(model: Any, parts: Sequence[Path]) -> float:
 
 def train(arguments: argparse.Namespace) -> Path:
     """Train the network unless that is done, and return its file."""
-    trained = STATE / "trained.keras"
-    training = compose_missing(arguments.parts, validation=False, jobs=arguments.jobs)
-    validation = compose_missing(VALIDATION_PARTS, validation=True, jobs=arguments.jobs)
+    settings = (arguments.parts, arguments.epochs, arguments.batch_size, arguments.learning_rate)
+    trained = STATE / f"trained-{'-'.join(map(str, settings))}.keras"
     if trained.exists():
         return trained
+    training = compose_missing(arguments.parts, validation=False, jobs=arguments.jobs)
+    validation = compose_missing(VALIDATION_PARTS, validation=True, jobs=arguments.jobs)
 
     import keras
 
@@ -124,18 +118,14 @@ def train(arguments: argparse.Namespace) -> Path:
     report = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: print(f"wrong validation lines: {wrong_share(model, validation):.2%}")
     )
-    callbacks = [
-        report,
-        keras.callbacks.ModelCheckpoint(STATE / "epoch.keras"),
-        keras.callbacks.BackupAndRestore(STATE / "backup"),
-    ]
+    callbacks = [report, keras.callbacks.BackupAndRestore(trained.with_suffix(".backup"))]
     model.fit(endless(), steps_per_epoch=steps, epochs=arguments.epochs, callbacks=callbacks)
     model.save(trained)
     return trained
 
 
-def export(trained: Path, target: Path) -> None:
-    """Write the network as an ONNX file that gives logarithms of probabilities."""
+def export(trained: Path, target: Path, command: str) -> None:
+    """Write the network as an ONNX file that gives logarithms of probabilities; its metadata says how it was made."""
     import keras
 
     model = keras.models.load_model(trained, compile=False)
@@ -143,48 +133,11 @@ def export(trained: Path, target: Path) -> None:
     outputs = {LINE_OUTPUT: keras.layers.Activation("log_softmax", name=LINE_OUTPUT)(logits)}
     exported = keras.Model(image, outputs)
     exported(np.zeros((1, HEIGHT, 64, 1), np.float32))  # Keras exports only models that have been called
-    write_onnx(exported, target, {"command": LINE_COMMAND})
-
-
-def calibrate(recognizer: LineRecognizer, parts: Sequence[Path]) -> dict[str, Any]:
-    """Return how a text's margin becomes a confidence, which confidence keeps the risk, and what was measured.
-
-    References
-    ----------
-    Platt, J. (1999). Probabilistic outputs for support vector machines and comparisons to regularized likelihood
-    methods.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    margins, right = [], []
-    for path in parts:
-        part = read_part(path)
-        for pixels, text in zip(part.pixels, part.texts, strict=True):
-            choice = choose(beam_search(recognizer.run(pixels)))
-            margins.append(choice.margin)
-            right.append(choice.text == text)
-    found = LogisticRegression(C=np.inf).fit(np.reshape(margins, (-1, 1)), right)
-    slope, offset = float(found.coef_[0, 0]), float(found.intercept_[0])
-    confidence = 1 / (1 + np.exp(-(slope * np.array(margins) + offset)))
-    threshold = threshold_for(confidence, np.array(right), RISK)
-    accepted = confidence >= threshold
-    return {
-        "onnx_sha256": sha256(recognizer.path),
-        "slope": slope,
-        "offset": offset,
-        "min_confidence": threshold,
-        "risk": RISK,
-        "validation": {
-            "lines": len(right),
-            "wrong": int(len(right) - np.sum(right)),
-            "accepted": int(accepted.sum()),
-            "wrong_among_accepted": int((accepted & ~np.array(right)).sum()),
-        },
-    }
+    write_onnx(exported, target, {"command": command, "seed": str(SEED)})
 
 
 def main() -> None:
-    """Compose, train, export, calibrate."""
+    """Compose, train, export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=int, default=80, help="files of 1,000 training lines")
     parser.add_argument("--epochs", type=int, default=3)
@@ -192,21 +145,9 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--jobs", type=int, help="processes that compose; one for each core unless given")
     arguments = parser.parse_args()
-
-    trained = train(arguments)
-    export(trained, MODELS / "line_reader.onnx")
-    validation = compose_missing(VALIDATION_PARTS, validation=True, jobs=arguments.jobs)
-    content = calibrate(LineRecognizer(), validation) | {
-        "seed": SEED,
-        "parts": arguments.parts,
-        "epochs": arguments.epochs,
-        "batch_size": arguments.batch_size,
-        "learning_rate": arguments.learning_rate,
-        "versions": {name: version(name) for name in ("keras", "tensorflow", "numpy", "opencv-python-headless")},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "command": LINE_COMMAND,
-    }
-    (MODELS / "line_reader.json").write_text(json.dumps(content, indent=2) + "\n")
+    options = ("parts", "epochs", "batch_size", "learning_rate")
+    given = " ".join(f"--{name.replace('_', '-')} {vars(arguments)[name]}" for name in options)
+    export(train(arguments), MODELS / "line_reader.onnx", f"{LINE_COMMAND} {given}")
 
 
 if __name__ == "__main__":

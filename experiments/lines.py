@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,20 +14,28 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from digitreader import fields, images
 from digitreader.calibrate import validation_rows
 from digitreader.ctc import BLANK, SYMBOLS
 from digitreader.data import load_mnist, load_writers
 from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT, line_image
 from digitreader.images import find_ink
+from experiments import compose
 from experiments.compose import BOXED, CLEAN, PLAIN, RULED, SPECKLED, TOUCHING, lines
 from experiments.runs import ROOT, read_card
 
-FOLDER = ROOT / "runs" / "lines"
+# Lines that other code composed or saw otherwise are others.
+_sources = [Path(module.__file__ or "").read_bytes() for module in (compose, fields, images)] + [
+    Path(__file__).read_bytes()
+]
+FOLDER = ROOT / "runs" / "lines" / hashlib.sha256(b"".join(_sources)).hexdigest()[:12]
 MIX = ((CLEAN, 0.2), (PLAIN, 0.3), (RULED, 0.13), (BOXED, 0.1), (TOUCHING, 0.2), (SPECKLED, 0.07))
+FIELDS = (5, 5, 5, 9)  # of the validation lines: ZIP codes, and ZIP+4
 LENGTHS = (1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10)
 FOREIGN_GROUPS, FOREIGN = 0.15, 0.4  # share of the training lines in which this share of the digits is something else
 PART = 1000  # lines a file
+VALIDATION_PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def compose_part(path: Path, number: int, validation: bool) -> None:
     pixels, texts = [], []
     counts = rng.multinomial(PART, [share for _, share in MIX])
     for (style, _), count in zip(MIX, counts, strict=True):
-        lengths = (5,) if validation else LENGTHS
+        lengths = FIELDS if validation else LENGTHS
         share = rng.multinomial(count, np.full(len(lengths), 1 / len(lengths)))
         for length, wanted in zip(lengths, share, strict=True):
             composed = lines(

@@ -32,7 +32,7 @@ from digitreader.errors import CalibrationError, MissingExtraError, ModelError
 from digitreader.recognizer import MODELS
 from digitreader.zip_codes import existing_codes, is_zip_code
 
-CALIBRATION = Calibration(onnx_sha256="", temperature=1.0, min_confidence=0.9, min_evidence=5.0)
+CALIBRATION = Calibration(onnx_sha256=[], temperature=1.0, min_confidence=0.9, min_evidence=5.0)
 
 
 def logits(digit: int, top: float, rest: float = 0.0) -> np.ndarray:
@@ -94,7 +94,7 @@ def test_calibrate_writes_what_is_committed(mnist: Dataset, tmp_path: Path) -> N
     target = tmp_path / "reader.json"
     calibrate(MODELS / "mnist_cnn.onnx", MODELS / "mnist_cnn.json", target)
     network = MODELS / "mnist_cnn.onnx"
-    found, committed = (load_calibration(Calibration, path, network, "") for path in (target, MODELS / "reader.json"))
+    found, committed = (load_calibration(Calibration, path, [network], "") for path in (target, MODELS / "reader.json"))
     assert found.temperature == pytest.approx(committed.temperature, rel=1e-3)
     assert found.min_confidence == pytest.approx(committed.min_confidence, rel=1e-3)
     assert found.min_evidence == pytest.approx(committed.min_evidence, rel=1e-2)
@@ -124,7 +124,7 @@ def candidates(**log_probabilities: float) -> list[Candidate]:
     return sorted(found, key=lambda candidate: -candidate.log_probability)
 
 
-FIELDS = FieldCalibration(onnx_sha256="", weight=1.0, slope=1.0, offset=0.0, min_confidence=0.95)
+FIELDS = FieldCalibration(onnx_sha256=[], weight=1.0, slope=1.0, offset=0.0, min_confidence=0.95)
 CODES = frozenset({"60601", "10001"})
 
 
@@ -213,7 +213,7 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "reader.json"
     path.write_text(json.dumps(whole | json.loads(text)) if text.startswith('{"') else text)
     with pytest.raises(ModelError, match="damaged"):
-        load_calibration(Calibration, path, MODELS / "mnist_cnn.onnx", "digits calibrate")
+        load_calibration(Calibration, path, [MODELS / "mnist_cnn.onnx"], "digits calibrate")
 
 
 @pytest.mark.parametrize(

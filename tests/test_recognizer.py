@@ -125,7 +125,7 @@ def test_damaged_file_names_the_command_that_writes_it(models: Path, name: str, 
 
 def test_calibration_of_another_network_is_refused(models: Path) -> None:
     content = json.loads((models / "reader.json").read_text())
-    (models / "reader.json").write_text(json.dumps(content | {"onnx_sha256": "0" * 64}))
+    (models / "reader.json").write_text(json.dumps(content | {"onnx_sha256": ["0" * 64]}))
     with pytest.raises(ModelError, match=r"belongs to another network.*digits calibrate"):
         DigitReader(models)
 

@@ -373,7 +373,10 @@ def non_digit(kind: str, digits: Sequence[FloatArray], rng: Rng) -> FloatArray:
         y, x = (np.mgrid[:side, :side] + 0.5) / FINE - 14
         angle = rng.choice([0, np.pi / 2, np.pi, 1.5 * np.pi]) + rng.normal(0, 0.2)
         half = np.cos(angle) * x + np.sin(angle) * y + rng.uniform(-1, 2)
-        return np.minimum(digits[0], -half).astype(np.float32)
+        part = np.minimum(digits[0], -half)
+        if np.count_nonzero(part > 0) < 4 * FINE * FINE:  # the cut left next to nothing: take the other part
+            part = np.minimum(digits[0], half)
+        return part.astype(np.float32)
     if kind == "pair":
         line, _ = _line_up([_glyph(digit, 0, Style(), rng) for digit in digits[:2]], Style(touching=1), rng)
         scale = side * 20 / 28 / max(line.shape)

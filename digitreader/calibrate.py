@@ -11,12 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from digitreader.data import load_mnist
-from digitreader.decision import calibrated, calibration_error, evidence, fit_temperature
+from digitreader.decision import calibrated, calibration_error, combined, evidence, fit_temperature, log_loss
 from digitreader.errors import CalibrationError
-from digitreader.recognizer import Recognizer, sha256
+from digitreader.fields import line_image
+from digitreader.images import find_ink, load_image
+from digitreader.lines import single_opinions
+from digitreader.normalize import main_strokes, normalize
+from digitreader.recognizer import BATCH, LineRecognizer, Recognizer, sha256
 
 RISK = 0.0003  # wrong readings among the accepted ones
-MISSED_DIGITS = 0.002  # share of the validation digits that may be taken for no digit
+MISSED_DIGITS = 0.005  # share of the validation digits that may be taken for no digit
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the line reader's opinion
 
 
 def validation_rows(labels: npt.NDArray[np.uint8], expected_sha256: str) -> npt.NDArray[np.int64]:
@@ -36,17 +41,13 @@ def validation_rows(labels: npt.NDArray[np.uint8], expected_sha256: str) -> npt.
     return rows
 
 
-def calibrate(onnx_path: Path, card_path: Path, target: Path, *, risk: float = RISK) -> dict[str, Any]:
-    """Fit temperature and thresholds, write them as JSON, and return what was written.
+def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
+    """Fit weight, temperature and thresholds, write them to reader.json, and return what was written.
 
     Parameters
     ----------
-    onnx_path : Path
-        The network.
-    card_path : Path
-        The card that the notebook wrote beside it.
-    target : Path
-        models/reader.json.
+    models : Path
+        The folder of the networks, and of the card that the notebook wrote.
     risk : float
         Share of wrong readings among those that are accepted.
 
@@ -57,34 +58,48 @@ def calibrate(onnx_path: Path, card_path: Path, target: Path, *, risk: float = R
     CalibrationError
         If the network was validated on other images.
     """
-    data, card = load_mnist(), json.loads(card_path.read_text())
+    data, card = load_mnist(), json.loads((models / "mnist_cnn.json").read_text())
     rows = validation_rows(data.y_train, card["split"]["validation_rows_sha256"])
     labels = data.y_train[rows]
-    logits = Recognizer(onnx_path).run(data.x_train[rows], "logits")[0]
-    temperature = fit_temperature(logits, labels)
-    before, after = calibrated(logits, 1), calibrated(logits, temperature)
-    support = evidence(logits)
+    network, line_network = Recognizer(models / "mnist_cnn.onnx"), LineRecognizer(models / "line_reader.onnx")
+    inks = [find_ink(load_image(image).pixels) for image in data.x_train[rows]]
+    logits = network.run(np.array([normalize(main_strokes(ink)) for ink in inks]), "logits")[0]
+    lines = [line_image(ink).pixels for ink in inks]
+    groups = [single_opinions(lines[start : start + BATCH], line_network) for start in range(0, len(lines), BATCH)]
+    opinions = np.concatenate(groups)
+
+    fitted = {weight: fit_temperature(combined(logits, opinions, weight), labels) for weight in WEIGHTS}
+    losses = {
+        weight: log_loss(calibrated(combined(logits, opinions, weight), temperature), labels)
+        for weight, temperature in fitted.items()
+    }
+    weight = min(WEIGHTS, key=lambda weight: losses[weight])
+    before = calibrated(combined(logits, opinions, weight), 1)
+    after = calibrated(combined(logits, opinions, weight), fitted[weight])
+    right = after.argmax(axis=1) == labels
+    support = evidence(opinions)
     min_evidence = float(np.quantile(support, MISSED_DIGITS))
     digits = support >= min_evidence
-    right = after.argmax(axis=1) == labels
     threshold = threshold_for(after.max(axis=1)[digits], right[digits], risk)
     accepted = digits & (after.max(axis=1) >= threshold)
-    wrong = int((accepted & ~right).sum())
     content = {
-        "onnx_sha256": [sha256(onnx_path)],
-        "temperature": temperature,
+        "onnx_sha256": [sha256(network.path), sha256(line_network.path)],
+        "weight": weight,
+        "temperature": fitted[weight],
         "min_confidence": threshold,
         "min_evidence": min_evidence,
         "risk": risk,
         "digits": {
             "images": len(labels),
+            "wrong": int((~right).sum()),
+            "log_loss_by_weight": losses,
             "calibration_error_before": calibration_error(before, labels),
             "calibration_error_after": calibration_error(after, labels),
             "accepted": int(accepted.sum()),
-            "wrong_among_accepted": wrong,
+            "wrong_among_accepted": int((accepted & ~right).sum()),
         },
     }
-    target.write_text(json.dumps(content, indent=2) + "\n")
+    (models / "reader.json").write_text(json.dumps(content, indent=2) + "\n")
     return content
 
 

@@ -177,7 +177,7 @@ def explain(
 
         reader = DigitReader()
         pixels = load_image(_source(file)).pixels
-        image, reading = reader.prepare(pixels), reader.predict_image(pixels)
+        image, reading = reader.prepare(pixels).digit, reader.predict_image(pixels)
         explained = reading.digit if digit is None else digit
         picture = draw_explanation(pixels, image, reading, explained, grad_cam(reader.recognizer, image, explained))
     try:
@@ -235,12 +235,11 @@ def calibrate(
         from digitreader.training import CARD, find_root
 
         card = find_root(Path.cwd()) / CARD
-        network, target = card.with_suffix(".onnx"), card.with_name("reader.json")
         try:
-            content = calibrate(network, card, target, risk=RISK if risk is None else risk)
+            content = calibrate(card.parent, risk=RISK if risk is None else risk)
         except DataNotFoundError as error:
             DigitReader(card.parent)  # an error unless the calibration at hand belongs to the network
-            typer.echo(f"NOT CALIBRATED: {error} {target.name} is unchanged; it belongs to the network.")
+            typer.echo(f"NOT CALIBRATED: {error} reader.json is unchanged; it belongs to the network.")
             return
     digits = content["digits"]
     typer.echo(

@@ -22,6 +22,7 @@ FloatArray = npt.NDArray[np.float32]
 Decision = Literal["accept", "review"]
 EXCEPTION = math.log(0.01)  # what is known of a field in advance is false once in a hundred cases
 MAX_MARGIN = 20.0
+LEAST = -12.0  # logarithm: no opinion is surer than that a digit is not there
 Reason = Literal["ok", "low_confidence", "not_a_digit", "not_a_zip", "wrong_length"]
 
 
@@ -109,16 +110,19 @@ class Calibration:
     Attributes
     ----------
     onnx_sha256 : list of str
-        The network that it belongs to.
+        The digits' network and the line reader that it belongs to.
+    weight : float
+        Of the line reader's opinion, which is added to the logits of the digits' network.
     temperature : float
-        Logits are divided by it.
+        The sums are divided by it.
     min_confidence : float
         Less goes to review.
     min_evidence : float
-        A smaller energy of the logits means that the picture shows no digit.
+        If the line reader holds it for less probable that the picture shows exactly one digit, it shows none.
     """
 
     onnx_sha256: list[str]
+    weight: float
     temperature: float
     min_confidence: float
     min_evidence: float
@@ -196,29 +200,44 @@ def calibrated(logits: FloatArray, temperature: float) -> FloatArray:
     return probabilities
 
 
-def evidence(logits: FloatArray) -> FloatArray:
-    """Return how much speaks for any digit at all, shape (n,): the negative free energy of logits (n, 10).
+def combined(logits: FloatArray, opinions: FloatArray, weight: float) -> FloatArray:
+    """Return the logits (n, 10) of the digits' network with the line reader's opinions (n, 10) added.
 
-    References
+    Parameters
     ----------
-    Liu, W., Wang, X., Owens, J. and Li, Y. (2020). Energy-based out-of-distribution detection. NeurIPS.
+    logits : ndarray of shape (n, 10), dtype float32
+    opinions : ndarray of shape (n, 10), dtype float32
+        The logarithms of the probabilities that the picture says exactly this digit.
+    weight : float
     """
-    top = logits.max(axis=1)
-    energy: FloatArray = top + np.log(np.exp(logits - top[:, np.newaxis]).sum(axis=1))
-    return energy
+    return (logits + weight * np.maximum(opinions, LEAST)).astype(np.float32)
 
 
-def decide(logits: FloatArray, calibration: Calibration) -> list[Reading]:
-    """Return the reading of each row of logits (n, 10)."""
+def evidence(opinions: FloatArray) -> FloatArray:
+    """Return the probability that a picture shows exactly one digit, shape (n,), from opinions (n, 10)."""
+    shown: FloatArray = np.exp(opinions).sum(axis=1)
+    return shown
+
+
+def decide(logits: FloatArray, opinions: FloatArray, calibration: Calibration) -> list[Reading]:
+    """Return the reading of each picture, from what both networks say of it.
+
+    Parameters
+    ----------
+    logits, opinions : ndarray of shape (n, 10), dtype float32
+        See `combined`.
+    calibration : Calibration
+    """
     readings = []
-    for row, support in zip(calibrated(logits, calibration.temperature), evidence(logits), strict=True):
+    probabilities = calibrated(combined(logits, opinions, calibration.weight), calibration.temperature)
+    for row, support in zip(probabilities, evidence(opinions), strict=True):
         digit = int(row.argmax())
         confidence = float(row[digit])
-        reason: Reason = "ok"
-        if support < calibration.min_evidence:
+        reason: Reason = "low_confidence"
+        if not support >= calibration.min_evidence:
             reason = "not_a_digit"
-        elif confidence < calibration.min_confidence:
-            reason = "low_confidence"
+        elif confidence >= calibration.min_confidence:
+            reason = "ok"
         readings.append(
             Reading(digit, confidence, "accept" if reason == "ok" else "review", reason, tuple(map(float, row)))
         )
@@ -331,17 +350,19 @@ def decide_field(
     return FieldReading(choice.text, confidence, "accept" if reason == "ok" else "review", reason, digits)
 
 
+def log_loss(probabilities: FloatArray, labels: npt.NDArray[Any]) -> float:
+    """Return the mean negative logarithm of the labels' probabilities; probabilities (n, 10), labels (n,)."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())
+
+
 def fit_temperature(logits: FloatArray, labels: npt.NDArray[Any]) -> float:
     """Return the temperature with the least log-loss on logits (n, 10) and labels (n,)."""
     from scipy.optimize import minimize_scalar
 
-    rows = np.arange(len(labels))
+    def loss(log_temperature: float) -> float:
+        return log_loss(calibrated(logits, float(np.exp(log_temperature))), labels)
 
-    def log_loss(log_temperature: float) -> float:
-        probabilities = calibrated(logits, float(np.exp(log_temperature)))[rows, labels]
-        return float(-np.log(np.maximum(probabilities, 1e-12)).mean())
-
-    return float(np.exp(minimize_scalar(log_loss, bounds=(-2, 2), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
 
 
 def calibration_error(probabilities: FloatArray, labels: npt.NDArray[Any], bins: int = 15) -> float:

@@ -1,4 +1,4 @@
-"""What the digits' network says of the digits that the line reader found."""
+"""What each network says of what the other one reads."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from digitreader.ctc import align
-from digitreader.decision import calibrated
-from digitreader.fields import LineImage, Piece
+from digitreader.ctc import align, single_symbols
+from digitreader.decision import LEAST, calibrated
+from digitreader.fields import HEIGHT, LineImage, Piece
 from digitreader.normalize import main_strokes, normalize
-from digitreader.recognizer import COLUMNS, FloatArray, Recognizer
+from digitreader.recognizer import COLUMNS, FloatArray, LineRecognizer, Recognizer
 
-LEAST = 1e-5  # no opinion is surer than that a digit is not there
+WIDEST = 2 * HEIGHT  # columns that a single digit may take
 
 
 def find_pieces(line: LineImage, steps: FloatArray, text: str) -> tuple[list[tuple[int, int]], list[Piece]]:
@@ -29,7 +29,7 @@ def find_pieces(line: LineImage, steps: FloatArray, text: str) -> tuple[list[tup
     return places, line.pieces([COLUMNS * (first + last + 1) / 2 for first, last in places])
 
 
-def second_opinion(text: str, pieces: Sequence[Piece], recognizer: Recognizer, temperature: float) -> FloatArray:
+def second_opinion(text: str, pieces: Sequence[Piece], recognizer: Recognizer) -> FloatArray:
     """Return the logarithms of the probabilities of each digit at each place, shape (len(text), 10).
 
     A digit that had to be cut from its neighbours gets no opinion, a row of zeros: the network knows whole digits only.
@@ -39,5 +39,24 @@ def second_opinion(text: str, pieces: Sequence[Piece], recognizer: Recognizer, t
     if whole:
         images = np.array([normalize(main_strokes(pieces[place].ink)) for place in whole])
         (logits,) = recognizer.run(images, "logits")
-        opinions[whole] = np.log(np.maximum(calibrated(logits, temperature), LEAST))
+        opinions[whole] = np.maximum(np.log(np.maximum(calibrated(logits, 1), 1e-30)), LEAST)
+    return opinions
+
+
+def single_opinions(lines: Sequence[FloatArray], recognizer: LineRecognizer) -> FloatArray:
+    """Return the logarithms of the probabilities that pictures say exactly this digit, shape (n, 10).
+
+    Parameters
+    ----------
+    lines : sequence of ndarray of shape (32, w), dtype float32
+        The pictures as `digitreader.fields.line_image` gives them; what is wider than any digit says none.
+    recognizer : LineRecognizer
+    """
+    opinions = np.full((len(lines), 10), -np.inf, np.float32)
+    narrow = [number for number, line in enumerate(lines) if line.shape[1] <= WIDEST]
+    if narrow:
+        batch = np.zeros((len(narrow), HEIGHT, max(lines[number].shape[1] for number in narrow)), np.float32)
+        for row, number in zip(batch, narrow, strict=True):
+            row[:, : lines[number].shape[1]] = lines[number]
+        opinions[narrow] = single_symbols(recognizer.run(batch))[:, :10]
     return opinions

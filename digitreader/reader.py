@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,7 @@ from digitreader.decision import (
 from digitreader.errors import ImageError
 from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
-from digitreader.lines import find_pieces, second_opinion
+from digitreader.lines import find_pieces, second_opinion, single_opinions
 from digitreader.normalize import main_strokes, normalize
 from digitreader.recognizer import (
     BATCH,
@@ -43,13 +42,28 @@ from digitreader.recognizer import (
 from digitreader.zip_codes import existing_codes
 
 
+class Prepared(NamedTuple):
+    """What the networks see of a picture of one digit.
+
+    Attributes
+    ----------
+    digit : ndarray of shape (28, 28), dtype float32
+        In MNIST's form, white on black, in [0, 1].
+    line : ndarray of shape (32, w), dtype float32
+        As a line of digits, see `digitreader.fields.line_image`.
+    """
+
+    digit: FloatArray
+    line: FloatArray
+
+
 class DigitReader:
     """Reads handwritten digits from pictures of any kind.
 
     Parameters
     ----------
     models : path
-        Folder with `mnist_cnn.onnx` and `reader.json`, for lines also `line_reader.onnx` and `line_reader.json`.
+        Folder with `mnist_cnn.onnx`, `line_reader.onnx`, and their calibrations `reader.json` and `line_reader.json`.
     threads : int
         Threads of one call; 0 is one for each core.
     max_bytes, max_pixels : int
@@ -80,13 +94,15 @@ class DigitReader:
     ) -> None:
         models = Path(models)
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
-        self.calibration = load_calibration(
-            Calibration, models / "reader.json", [self.recognizer.path], "digits calibrate"
+        self.line_recognizer = LineRecognizer(models / "line_reader.onnx", threads=threads)
+        networks = [self.recognizer.path, self.line_recognizer.path]
+        self.calibration = load_calibration(Calibration, models / "reader.json", networks, "digits calibrate")
+        self.field_calibration = load_calibration(
+            FieldCalibration, models / "line_reader.json", networks, FIELDS_COMMAND
         )
         keras_path = models / "mnist_cnn.keras"
         if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
             warnings.warn(f"{keras_path} is not what the reader uses: `digits export` brings it in.", stacklevel=2)
-        self._models, self._threads = models, threads
         self.max_bytes = max_bytes
         self.max_pixels = max_pixels
 
@@ -128,8 +144,7 @@ class DigitReader:
         ImageError
             If the source is no image, is damaged, is too large, or shows no ink.
         """
-        (logits,) = self.recognizer.run(self.prepare(source)[np.newaxis], "logits")
-        return decide(logits, self.calibration)[0]
+        return self._decide([self.prepare(source)])[0]
 
     def predict_images(self, sources: Iterable[Source]) -> Iterator[Reading | ImageError]:
         """Read many pictures of one digit each and yield a reading or an error for each, in order.
@@ -144,12 +159,9 @@ class DigitReader:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for chunk in _groups(sources):
                 prepared = list(pool.map(self._prepare_or_error, chunk))
-                images = [image for image in prepared if not isinstance(image, ImageError)]
-                readings: Iterator[Reading] = iter(())
-                if images:
-                    readings = iter(decide(self.recognizer.run(np.stack(images), "logits")[0], self.calibration))
-                for image in prepared:
-                    yield image if isinstance(image, ImageError) else next(readings)
+                readings = iter(self._decide([item for item in prepared if not isinstance(item, ImageError)]))
+                for item in prepared:
+                    yield item if isinstance(item, ImageError) else next(readings)
 
     def read(self, source: Source, length: int | None = None, *, zip_codes: bool = False) -> FieldReading:
         """Read a picture of a line of digits, such as a ZIP code.
@@ -174,12 +186,11 @@ class DigitReader:
         codes = existing_codes() if zip_codes else None
         image = self._load(source)
         line = line_image(find_ink(image.pixels))
-        recognizer, calibration = self._line_reader
-        steps = recognizer.run(line.pixels)
+        (steps,) = self.line_recognizer.run(line.pixels[np.newaxis])
         candidates = beam_search(steps)
         places, pieces = find_pieces(line, steps, text := candidates[0].text)
-        opinions = second_opinion(text, pieces, self.recognizer, self.calibration.temperature)
-        choice = choose(reconsider(candidates, text, opinions, calibration.weight), length, codes)
+        opinions = second_opinion(text, pieces, self.recognizer)
+        choice = choose(reconsider(candidates, text, opinions, self.field_calibration.weight), length, codes)
         if len(choice.text) != len(text):
             places, pieces = find_pieces(line, steps, choice.text)
         scale_x, scale_y = (size / side for size, side in zip(image.size, image.pixels.shape[1::-1], strict=True))
@@ -187,7 +198,7 @@ class DigitReader:
             (round(left * scale_x), round(top * scale_y), round(right * scale_x), round(bottom * scale_y))
             for left, top, right, bottom in (piece.box for piece in pieces)
         ]
-        return decide_field(choice, boxes, runners_up(steps, places, choice.text), calibration)
+        return decide_field(choice, boxes, runners_up(steps, places, choice.text), self.field_calibration)
 
     def read_fields(
         self, sources: Iterable[Source], length: int | None = None, *, zip_codes: bool = False
@@ -202,7 +213,6 @@ class DigitReader:
         TypeError
             If `sources` is a single source.
         """
-        _ = self._line_reader  # loaded once, before the threads ask for it
 
         def read_or_error(source: Source) -> FieldReading | ImageError:
             try:
@@ -214,30 +224,30 @@ class DigitReader:
             for chunk in _groups(sources):
                 yield from pool.map(read_or_error, chunk)
 
-    @cached_property
-    def _line_reader(self) -> tuple[LineRecognizer, FieldCalibration]:
-        recognizer = LineRecognizer(self._models / "line_reader.onnx", threads=self._threads)
-        path, networks = self._models / "line_reader.json", [recognizer.path, self.recognizer.path]
-        return recognizer, load_calibration(FieldCalibration, path, networks, FIELDS_COMMAND)
-
-    def prepare(self, source: Source) -> FloatArray:
-        """Return what the network sees of a picture: shape (28, 28), white on black, float32 in [0, 1].
+    def prepare(self, source: Source) -> Prepared:
+        """Return what the networks see of a picture of one digit.
 
         Raises
         ------
         ImageError
             As `predict_image`.
         """
-        return normalize(main_strokes(find_ink(self._load(source).pixels)))
+        ink = find_ink(self._load(source).pixels)
+        return Prepared(normalize(main_strokes(ink)), line_image(ink).pixels)
 
     def _load(self, source: Source) -> LoadedImage:
         return load_image(source, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
 
-    def _prepare_or_error(self, source: Source) -> FloatArray | ImageError:
+    def _prepare_or_error(self, source: Source) -> Prepared | ImageError:
         try:
             return self.prepare(source)
         except ImageError as error:
             return error
+
+    def _decide(self, prepared: Sequence[Prepared]) -> list[Reading]:
+        (logits,) = self.recognizer.run(np.array([item.digit for item in prepared]).reshape(-1, 28, 28), "logits")
+        opinions = single_opinions([item.line for item in prepared], self.line_recognizer)
+        return decide(logits, opinions, self.calibration)
 
 
 def _groups(sources: Iterable[Source]) -> Iterator[list[Source]]:

@@ -135,21 +135,20 @@ class LineRecognizer:
         self._session = open_session(path, [LINE_OUTPUT], LINE_COMMAND, threads)
         self.path = path
 
-    def run(self, pixels: FloatArray) -> FloatArray:
-        """Return the logarithms of the probabilities of each symbol and the blank at each step of a line.
+    def run(self, lines: FloatArray) -> FloatArray:
+        """Return the logarithms of the probabilities of each symbol and the blank at each step of some lines.
 
         Parameters
         ----------
-        pixels : ndarray of shape (32, w), dtype float32
-            See `digitreader.fields.line_image`.
+        lines : ndarray of shape (n, 32, w), dtype float32
+            See `digitreader.fields.line_image`; shorter lines have paper on their right.
 
         Returns
         -------
-        ndarray of shape (w / 2, 13), dtype float32
+        ndarray of shape (n, w / 2, 13), dtype float32
             See `digitreader.ctc`.
         """
-        (steps,) = self._session.run([LINE_OUTPUT], {LINE_INPUT: pixels[np.newaxis, ..., np.newaxis]})
-        log_probabilities: FloatArray = steps[0]
+        (log_probabilities,) = self._session.run([LINE_OUTPUT], {LINE_INPUT: lines[..., np.newaxis]})
         return log_probabilities
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from digitreader.calibrate import threshold_for
 from digitreader.ctc import Candidate, beam_search
-from digitreader.decision import Calibration, Choice, FieldCalibration, choose, load_calibration, reconsider
+from digitreader.decision import Choice, FieldCalibration, choose, load_calibration, reconsider
 from digitreader.errors import DataNotFoundError
 from digitreader.fields import LineImage
 from digitreader.lines import find_pieces, second_opinion
@@ -49,16 +49,16 @@ class Case:
         return choose(reconsider(self.candidates, self.candidates[0].text, self.opinions, weight))
 
 
-def read_cases(lines: LineRecognizer, digits: Recognizer, temperature: float, parts: Sequence[Path]) -> list[Case]:
+def read_cases(lines: LineRecognizer, digits: Recognizer, parts: Sequence[Path]) -> list[Case]:
     """Return what both networks say of the lines of some files."""
     cases = []
     for path in parts:
         part = read_part(path)
         for pixels, text in zip(tqdm(part.pixels, path.stem), part.texts, strict=True):
-            steps = lines.run(pixels)
+            (steps,) = lines.run(pixels[np.newaxis])
             candidates = beam_search(steps)
             _, pieces = find_pieces(LineImage(pixels, np.eye(2, 3)), steps, candidates[0].text)
-            cases.append(Case(candidates, second_opinion(candidates[0].text, pieces, digits, temperature), text))
+            cases.append(Case(candidates, second_opinion(candidates[0].text, pieces, digits), text))
     return cases
 
 
@@ -103,16 +103,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, help="processes that compose; one for each core unless given")
     jobs = parser.parse_args().jobs
     lines, digits = LineRecognizer(), Recognizer()
-    temperature = load_calibration(Calibration, MODELS / "reader.json", [digits.path], "digits calibrate").temperature
     try:
         parts = compose_missing(VALIDATION_PARTS, validation=True, jobs=jobs)
     except DataNotFoundError as error:
-        load_calibration(FieldCalibration, TARGET, [lines.path, digits.path], FIELDS_COMMAND)
+        load_calibration(FieldCalibration, TARGET, [digits.path, lines.path], FIELDS_COMMAND)
         print(f"NOT CALIBRATED: {error} {TARGET.name} is unchanged; it belongs to the networks.")
         return
     content = {
-        "onnx_sha256": [sha256(lines.path), sha256(digits.path)],
-        **calibrate(read_cases(lines, digits, temperature, parts)),
+        "onnx_sha256": [sha256(digits.path), sha256(lines.path)],
+        **calibrate(read_cases(lines, digits, parts)),
         "versions": {
             name: version(name) for name in ("onnxruntime", "numpy", "opencv-python-headless", "scikit-learn")
         },

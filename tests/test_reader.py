@@ -19,7 +19,7 @@ from digitreader.decision import Reading
 from digitreader.errors import BlankImageError, ImageError
 from digitreader.images import Source
 from digitreader.reader import DigitReader
-from experiments.compose import PHOTO, Style, compose, outline
+from experiments.compose import BOXED, PHOTO, RULED, Style, compose, non_digit, outline
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,44 @@ def test_photos_are_read(reader: DigitReader, mnist: Dataset) -> None:
     readings = list(reader.predict_images(photos))
     right = [isinstance(item, Reading) and item.digit == mnist.y_train[row] for row, item in enumerate(readings)]
     assert np.mean(right) > 0.97
+
+
+MOST = {"sign": 0.1, "scribble": 0.15, "shape": 0.05, "blots": 0.05, "pair": 0.1}  # may pass for a digit
+
+
+@pytest.mark.parametrize(("kind", "most"), MOST.items())
+def test_what_is_no_digit_goes_to_review(reader: DigitReader, mnist: Dataset, kind: str, most: float) -> None:
+    pictures = []
+    for number in range(100):
+        rng = np.random.default_rng(number)
+        pair = [outline(mnist.x_train[row]) for row in rng.integers(60_000, size=2)]
+        pictures.append(compose([non_digit(kind, pair, rng)], PHOTO, rng).pixels)
+    readings = list(reader.predict_images(pictures))
+    assert np.mean([isinstance(item, Reading) and item.decision == "accept" for item in readings]) <= most
+
+
+@pytest.mark.parametrize("style", [RULED, BOXED])
+def test_digits_on_forms_are_read_or_reviewed(reader: DigitReader, mnist: Dataset, style: Style) -> None:
+    drawn = [compose([outline(mnist.x_train[row])], style, np.random.default_rng(row)).pixels for row in range(150)]
+    wrong = accepted = 0
+    for reading, label in zip(reader.predict_images(drawn), mnist.y_train, strict=False):
+        if isinstance(reading, Reading) and reading.decision == "accept":
+            accepted += 1
+            wrong += reading.digit != label
+    assert wrong <= 1
+    assert accepted > 20
+
+
+def test_dots_squares_and_dashes_go_to_review(reader: DigitReader) -> None:
+    sheet = np.full((200, 200), 255, np.uint8)
+    dot, square, dash, field = sheet.copy(), sheet.copy(), sheet.copy(), sheet.copy()
+    cv2.circle(dot, (90, 110), 20, 0, -1)
+    square[60:140, 50:130] = 0
+    dash[95:105, 40:160] = 0
+    for left in (20, 90, 150):
+        field[40:150, left : left + 12] = 0  # 1 1 1
+    for picture in (dot, square, dash, field):
+        assert reader.predict_image(picture).decision == "review"
 
 
 def test_many_and_one_agree_and_errors_stand_in_their_place(reader: DigitReader) -> None:

@@ -23,6 +23,14 @@ from digitreader.recognizer import MODELS, OUTPUTS, Recognizer, sha256
 ONNX = MODELS / "mnist_cnn.onnx"
 
 
+FILES = {
+    "mnist_cnn.onnx": "digits export",
+    "reader.json": "digits calibrate",
+    "line_reader.onnx": "python -m experiments.line_reader",
+    "line_reader.json": "python -m experiments.field_calibration",
+}
+
+
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
     """Return the committed network."""
@@ -104,18 +112,14 @@ def test_wrong_images_are_refused(recognizer: Recognizer, images: np.ndarray, me
         recognizer.predict_proba(images)
 
 
-@pytest.mark.parametrize(
-    ("name", "command"), [("mnist_cnn.onnx", "digits export"), ("reader.json", "digits calibrate")]
-)
+@pytest.mark.parametrize(("name", "command"), FILES.items())
 def test_missing_file_names_the_command_that_writes_it(models: Path, name: str, command: str) -> None:
     (models / name).unlink()
     with pytest.raises(ModelError, match=rf"{name} is missing.*{command}"):
         DigitReader(models)
 
 
-@pytest.mark.parametrize(
-    ("name", "command"), [("mnist_cnn.onnx", "digits export"), ("reader.json", "digits calibrate")]
-)
+@pytest.mark.parametrize(("name", "command"), FILES.items())
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 100])
 def test_damaged_file_names_the_command_that_writes_it(models: Path, name: str, command: str, content: bytes) -> None:
     (models / name).write_bytes(content)
@@ -123,10 +127,11 @@ def test_damaged_file_names_the_command_that_writes_it(models: Path, name: str, 
         DigitReader(models)
 
 
-def test_calibration_of_another_network_is_refused(models: Path) -> None:
-    content = json.loads((models / "reader.json").read_text())
-    (models / "reader.json").write_text(json.dumps(content | {"onnx_sha256": ["0" * 64]}))
-    with pytest.raises(ModelError, match=r"belongs to another network.*digits calibrate"):
+@pytest.mark.parametrize("name", ["reader.json", "line_reader.json"])
+def test_calibration_of_another_network_is_refused(models: Path, name: str) -> None:
+    content = json.loads((models / name).read_text())
+    (models / name).write_text(json.dumps(content | {"onnx_sha256": ["0" * 64]}))
+    with pytest.raises(ModelError, match=rf"belongs to another network.*{FILES[name]}"):
         DigitReader(models)
 
 

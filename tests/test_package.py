@@ -35,7 +35,7 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_brings_its_models(site: Path) -> None:
     names = {path.name for path in (site / "digitreader" / "models").iterdir()}
-    assert {"mnist_cnn.onnx", "reader.json"} <= names
+    assert {"mnist_cnn.onnx", "reader.json", "line_reader.onnx", "line_reader.json"} <= names
     assert "mnist_cnn.keras" not in names, "the reader needs no Keras"
     assert (site / "digitreader" / "py.typed").exists()
 
@@ -44,9 +44,11 @@ def test_the_wheel_reads_outside_a_checkout(site: Path, tmp_path: Path) -> None:
     Image.fromarray(seven()).save(tmp_path / "seven.png")
     environment = os.environ | {"PYTHONPATH": str(site)}
     program = "import digitreader, digitreader.recognizer as r; print(digitreader.__file__); print(r.MODELS)"
-    command = [sys.executable, "-c", program]
-    shown = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
-    assert all(line.startswith(str(site)) for line in shown.split())
-    command = [sys.executable, "-m", "digitreader", "predict", "--json", "seven.png"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout)["digit"] == 7
+
+    def printed(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert all(line.startswith(str(site)) for line in printed("-c", program).split())
+    assert json.loads(printed("-m", "digitreader", "predict", "--json", "seven.png"))["digit"] == 7
+    assert json.loads(printed("-m", "digitreader", "read", "--json", "seven.png"))["text"] == "7"

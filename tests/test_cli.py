@@ -180,7 +180,9 @@ def test_evaluate_agrees_with_the_card(root: Path) -> None:
     card = json.loads((root / "models" / "mnist_cnn.json").read_text())
     assert measured["images"] == 10_000
     assert measured["accuracy"] == pytest.approx(card["test"]["accuracy"], abs=2e-4)
-    assert measured["accuracy_as_pictures"] == pytest.approx(measured["accuracy"], abs=2.1e-4)
+    assert measured["accuracy_as_pictures"] >= measured["accuracy"] - 2e-4
+    assert measured["accepted"] > 0.95
+    assert measured["wrong_among_accepted"] < 0.001
 
 
 def test_without_mnist_the_calibration_is_kept(root: Path, offline: dict[str, str]) -> None:

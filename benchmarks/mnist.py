@@ -1,0 +1,82 @@
+"""MNIST's own test images as pictures, where they are and shifted by three pixels, and what acceptance is worth.
+
+python -m benchmarks.mnist
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+from tqdm import tqdm
+
+from benchmarks.results import write_result
+from digitreader.data import load_mnist
+from digitreader.decision import Reading
+from digitreader.errors import ImageError
+from digitreader.reader import DigitReader
+
+SHIFT = 3
+DIRECTIONS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+COVERAGE = 0.985
+
+
+def shifted(images: npt.NDArray[np.uint8], down: int, right: int) -> npt.NDArray[np.uint8]:
+    """Return images (n, 28, 28) whose content is moved; what leaves the frame is lost, as in a camera's."""
+    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
+    return padded[:, SHIFT - down : SHIFT - down + 28, SHIFT - right : SHIFT - right + 28]
+
+
+def right_share(readings: Sequence[Reading | ImageError], labels: npt.NDArray[np.uint8]) -> float:
+    """Return the share of right readings; an error is a wrong one."""
+    pairs = zip(readings, labels, strict=True)
+    return float(np.mean([isinstance(reading, Reading) and reading.digit == label for reading, label in pairs]))
+
+
+def main() -> None:
+    """Measure and write results/mnist.json."""
+    data, reader = load_mnist(), DigitReader()
+    labels = data.y_test
+    readings = list(tqdm(reader.predict_images(data.x_test), "as pictures", len(labels)))
+    moved: dict[str, float] = {}
+    for down, right in DIRECTIONS:
+        images = shifted(data.x_test, SHIFT * down, SHIFT * right)
+        found = list(tqdm(reader.predict_images(images), "shifted", len(labels)))
+        moved[f"{SHIFT * down:+d}, {SHIFT * right:+d}"] = right_share(found, labels)
+    unmoved_network = float(
+        np.mean([(reader.predict(shifted(data.x_test, SHIFT * d, SHIFT * r)) == labels).mean() for d, r in DIRECTIONS])
+    )
+
+    digits = [reading for reading in readings if isinstance(reading, Reading)]
+    if len(digits) < len(labels):
+        raise SystemExit("a test image was taken for no image")
+    wrong = np.array([reading.digit for reading in digits]) != labels
+    accepted = np.array([reading.decision == "accept" for reading in digits])
+    doubt = np.array([1 - reading.confidence + (reading.reason == "not_a_digit") for reading in digits])
+    order = np.argsort(doubt, kind="stable")
+    errors = np.cumsum(wrong[order])
+    counts = np.linspace(0, len(labels), 401)[1:].astype(int)
+    bounds = binomtest(int((wrong & accepted).sum()), int(accepted.sum())).proportion_ci(method="wilson")
+    at_coverage = int(COVERAGE * len(labels))
+    measured: dict[str, Any] = {
+        "images": len(labels),
+        "accuracy": float((reader.predict(data.x_test) == labels).mean()),
+        "accuracy_as_pictures": float(1 - wrong.mean()),
+        "accuracy_shifted": moved,
+        "accuracy_shifted_without_normalisation": unmoved_network,
+        "accepted": float(accepted.mean()),
+        "wrong_among_accepted": int((wrong & accepted).sum()),
+        "risk": float((wrong & accepted).sum() / accepted.sum()),
+        "risk_95": [bounds.low, bounds.high],
+        "coverage": COVERAGE,
+        "risk_at_coverage": float(errors[at_coverage - 1] / at_coverage),
+        "risk_coverage": [[float(count / len(labels)), float(errors[count - 1] / count)] for count in counts],
+    }
+    write_result("mnist", "python -m benchmarks.mnist", seed=None, split="test", **measured)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Pictures as users take them: 2,000 photos composed from MNIST's test digits, against the clean digits themselves.
+
+python -m benchmarks.wild
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.stats import binomtest
+from tqdm import tqdm
+
+from benchmarks.results import write_result
+from digitreader.data import load_mnist
+from digitreader.decision import Reading
+from digitreader.reader import DigitReader
+from experiments.compose import PHOTO, compose, outline
+
+COUNT = 2000
+SEED = 0
+HEIGHTS = (0, 12, 24, 48, 96, 1000)  # of the digit, pixels
+
+
+def main() -> None:
+    """Compose, read, write results/wild.json."""
+    data, reader = load_mnist(), DigitReader()
+    rows = np.random.default_rng(SEED).choice(len(data.x_test), COUNT, replace=False)
+    labels = data.y_test[rows]
+    pictures = [
+        compose([outline(data.x_test[row])], PHOTO, np.random.default_rng((SEED, int(row))))
+        for row in tqdm(rows, unit="picture")
+    ]
+    readings = list(reader.predict_images(picture.pixels for picture in pictures))
+    read = np.array([item.digit if isinstance(item, Reading) else -1 for item in readings])
+    accepted = np.array([isinstance(item, Reading) and item.decision == "accept" for item in readings])
+    right = read == labels
+    heights = np.array([picture.boxes[0, 3] - picture.boxes[0, 1] for picture in pictures])
+    bounds = binomtest(int(right.sum()), COUNT).proportion_ci(method="wilson")
+    write_result(
+        "wild",
+        "python -m benchmarks.wild",
+        seed=SEED,
+        pictures=COUNT,
+        accuracy=float(right.mean()),
+        accuracy_95=[bounds.low, bounds.high],
+        accuracy_of_the_same_digits_clean=float((reader.predict(data.x_test[rows]) == labels).mean()),
+        accuracy_of_the_clean_test_set=float((reader.predict(data.x_test) == data.y_test).mean()),
+        accepted=float(accepted.mean()),
+        wrong_among_accepted=int((accepted & ~right).sum()),
+        by_height=[
+            {"from": low, "to": high, "pictures": int(inside.sum()), "errors": int((inside & ~right).sum())}
+            for low, high in pairwise(HEIGHTS)
+            for inside in [(heights >= low) & (heights < high)]
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

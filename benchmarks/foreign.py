@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 
 from benchmarks.results import write_result
-from digitreader.decision import Reading
+from digitreader.evaluate import outcomes
 from digitreader.normalize import normalize
 from digitreader.reader import DigitReader
 
@@ -28,10 +28,7 @@ def main() -> None:
     digits, reader = load_digits(), DigitReader()
     images = (digits.images / 16).astype(np.float32)
     resized = np.array([np.clip(cv2.resize(image, (28, 28), interpolation=cv2.INTER_CUBIC), 0, 1) for image in images])
-    readings = list(reader.predict_images(images))
-    read = np.array([item.digit if isinstance(item, Reading) else -1 for item in readings])
-    accepted = np.array([isinstance(item, Reading) and item.decision == "accept" for item in readings])
-    right = read == digits.target
+    right, accepted = outcomes(reader.predict_images(images), digits.target)
     bounds = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     write_result(
         "foreign",

@@ -5,7 +5,6 @@ python -m benchmarks.mnist
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from benchmarks.results import write_result
 from digitreader.data import load_mnist
 from digitreader.decision import Reading
-from digitreader.errors import ImageError
+from digitreader.evaluate import outcomes
 from digitreader.reader import DigitReader
 
 SHIFT = 3
@@ -30,12 +29,6 @@ def shifted(images: npt.NDArray[np.uint8], down: int, right: int) -> npt.NDArray
     return padded[:, SHIFT - down : SHIFT - down + 28, SHIFT - right : SHIFT - right + 28]
 
 
-def right_share(readings: Sequence[Reading | ImageError], labels: npt.NDArray[np.uint8]) -> float:
-    """Return the share of right readings; an error is a wrong one."""
-    pairs = zip(readings, labels, strict=True)
-    return float(np.mean([isinstance(reading, Reading) and reading.digit == label for reading, label in pairs]))
-
-
 def main() -> None:
     """Measure and write results/mnist.json."""
     data, reader = load_mnist(), DigitReader()
@@ -44,8 +37,8 @@ def main() -> None:
     moved: dict[str, float] = {}
     for down, right in DIRECTIONS:
         images = shifted(data.x_test, SHIFT * down, SHIFT * right)
-        found = list(tqdm(reader.predict_images(images), "shifted", len(labels)))
-        moved[f"{SHIFT * down:+d}, {SHIFT * right:+d}"] = right_share(found, labels)
+        found, _ = outcomes(tqdm(reader.predict_images(images), "shifted", len(labels)), labels)
+        moved[f"{SHIFT * down:+d}, {SHIFT * right:+d}"] = float(found.mean())
     unmoved_network = float(
         np.mean([(reader.predict(shifted(data.x_test, SHIFT * d, SHIFT * r)) == labels).mean() for d, r in DIRECTIONS])
     )
@@ -53,8 +46,8 @@ def main() -> None:
     digits = [reading for reading in readings if isinstance(reading, Reading)]
     if len(digits) < len(labels):
         raise SystemExit("a test image was taken for no image")
-    wrong = np.array([reading.digit for reading in digits]) != labels
-    accepted = np.array([reading.decision == "accept" for reading in digits])
+    right_ones, accepted = outcomes(digits, labels)
+    wrong = ~right_ones
     doubt = np.array([1 - reading.confidence + (reading.reason == "not_a_digit") for reading in digits])
     order = np.argsort(doubt, kind="stable")
     errors = np.cumsum(wrong[order])

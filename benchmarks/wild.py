@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from benchmarks.results import write_result
 from digitreader.data import load_mnist
-from digitreader.decision import Reading
+from digitreader.evaluate import outcomes
 from digitreader.reader import DigitReader
 from experiments.compose import PHOTO, compose, outline
 
@@ -31,10 +31,7 @@ def main() -> None:
         compose([outline(data.x_test[row])], PHOTO, np.random.default_rng((SEED, int(row))))
         for row in tqdm(rows, unit="picture")
     ]
-    readings = list(reader.predict_images(picture.pixels for picture in pictures))
-    read = np.array([item.digit if isinstance(item, Reading) else -1 for item in readings])
-    accepted = np.array([isinstance(item, Reading) and item.decision == "accept" for item in readings])
-    right = read == labels
+    right, accepted = outcomes(reader.predict_images(picture.pixels for picture in pictures), labels)
     heights = np.array([picture.boxes[0, 3] - picture.boxes[0, 1] for picture in pictures])
     bounds = binomtest(int(right.sum()), COUNT).proportion_ci(method="wilson")
     write_result(

@@ -8,7 +8,6 @@ of all 10,000 test digits are compared with TensorFlow's. Needs the extra packag
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -22,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from digitreader.data import load_mnist
+from digitreader.recognizer import sha256
 from digitreader.training import MODEL
 from experiments.runs import ROOT, Row, network_input, read_card, write_rows
 
@@ -45,7 +45,6 @@ def predict(backend: str, images: Path, out: Path) -> np.ndarray:
 def main() -> None:
     """Compare the backends and write results/backends.json."""
     data = load_mnist()
-    sha256 = hashlib.sha256((ROOT / MODEL).read_bytes()).hexdigest()
     seed = read_card()["seed"]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +61,7 @@ def main() -> None:
                     "backend": backend,
                     "seed": seed,
                     "split": "test",
-                    "model_sha256": sha256,
+                    "model_sha256": sha256(ROOT / MODEL),
                     "largest_difference": float(np.abs(probabilities - reference).max()),
                     "changed_digits": int((probabilities.argmax(1) != reference.argmax(1)).sum()),
                     "test_accuracy": float((probabilities.argmax(1) == data.y_test).mean()),

@@ -179,7 +179,7 @@ def compose(outlines: Sequence[FloatArray], style: Style, rng: Rng) -> Picture:
 
 def _glyph(distance: FloatArray, pen: float, style: Style, rng: Rng) -> FloatArray:
     """Return an outline as this pen draws it, cut to its ink and a margin of one pixel."""
-    width = 2 * float(np.median(_ridge(distance)))
+    width = 2 * float(np.median(distance[_middle(distance)]))
     distance = distance + np.float32(pen * width / 2)
     if rng.random() < style.broken:
         distance = _break(distance, rng)
@@ -190,16 +190,14 @@ def _glyph(distance: FloatArray, pen: float, style: Style, rng: Rng) -> FloatArr
     return padded[rows[0] : rows[-1] + 1 + 2 * FINE, columns[0] : columns[-1] + 1 + 2 * FINE]
 
 
-def _ridge(distance: FloatArray) -> FloatArray:
-    """Return the distances along the middle of the strokes: half of the strokes' widths."""
-    middle = (distance > 0) & (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8)) - 0.01)
-    ridge: FloatArray = distance[middle]
-    return ridge
+def _middle(distance: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return where the middle of the strokes is: the distance there is half of the stroke's width."""
+    return (distance > 0) & (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8)) - 0.01)
 
 
 def _break(distance: FloatArray, rng: Rng) -> FloatArray:
     """Return the outline with a gap across one stroke."""
-    middle = np.argwhere((distance > 0) & (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8)) - 0.01))
+    middle = np.argwhere(_middle(distance))
     y, x = middle[rng.integers(len(middle))]
     rows, columns = np.mgrid[: distance.shape[0], : distance.shape[1]]
     angle = rng.uniform(0, np.pi)
@@ -217,7 +215,7 @@ def _line_up(glyphs: Sequence[FloatArray], style: Style, rng: Rng) -> tuple[Floa
         lift + (tallest // 2 if len(glyph) < tallest / 2 else 0) for lift, glyph in zip(lifts, glyphs, strict=True)
     ]
     above = max(len(glyph) + lift for glyph, lift in zip(glyphs, lifts, strict=True))
-    below = max(0, *(-lift for lift in lifts)) if len(lifts) > 1 else max(0, -lifts[0])
+    below = max(0, -min(lifts))
     width = sum(glyph.shape[1] + round(FINE * max(*style.gap, 0)) for glyph in glyphs) + 2 * FINE
     line = np.full((above + below, width), FAR, np.float32)
     boxes = []

@@ -112,9 +112,7 @@ def main() -> None:
     content = {
         "onnx_sha256": [sha256(digits.path), sha256(lines.path)],
         **calibrate(read_cases(lines, digits, parts)),
-        "versions": {
-            name: version(name) for name in ("onnxruntime", "numpy", "opencv-python-headless", "scikit-learn")
-        },
+        "versions": {name: version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "command": FIELDS_COMMAND,
     }

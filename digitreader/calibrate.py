@@ -13,10 +13,8 @@ import numpy.typing as npt
 from digitreader.data import load_mnist
 from digitreader.decision import calibrated, calibration_error, combined, evidence, fit_temperature, log_loss
 from digitreader.errors import CalibrationError
-from digitreader.fields import line_image
 from digitreader.images import find_ink, load_image
-from digitreader.lines import single_opinions
-from digitreader.normalize import main_strokes, normalize
+from digitreader.lines import prepare, run_both
 from digitreader.recognizer import BATCH, LineRecognizer, Recognizer, sha256
 
 RISK = 0.0003  # wrong readings among the accepted ones
@@ -62,11 +60,11 @@ def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
     rows = validation_rows(data.y_train, card["split"]["validation_rows_sha256"])
     labels = data.y_train[rows]
     network, line_network = Recognizer(models / "mnist_cnn.onnx"), LineRecognizer(models / "line_reader.onnx")
-    inks = [find_ink(load_image(image).pixels) for image in data.x_train[rows]]
-    logits = network.run(np.array([normalize(main_strokes(ink)) for ink in inks]), "logits")[0]
-    lines = [line_image(ink).pixels for ink in inks]
-    groups = [single_opinions(lines[start : start + BATCH], line_network) for start in range(0, len(lines), BATCH)]
-    opinions = np.concatenate(groups)
+    prepared = [prepare(find_ink(load_image(image).pixels)) for image in data.x_train[rows]]
+    groups = [
+        run_both(prepared[start : start + BATCH], network, line_network) for start in range(0, len(prepared), BATCH)
+    ]
+    logits, opinions = (np.concatenate(parts) for parts in zip(*groups, strict=True))
 
     fitted = {weight: fit_temperature(combined(logits, opinions, weight), labels) for weight in WEIGHTS}
     losses = {

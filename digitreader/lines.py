@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from digitreader.ctc import align, single_symbols
 from digitreader.decision import LEAST, calibrated
-from digitreader.fields import HEIGHT, LineImage, Piece
+from digitreader.fields import HEIGHT, LineImage, Piece, line_image
 from digitreader.normalize import main_strokes, normalize
 from digitreader.recognizer import COLUMNS, FloatArray, LineRecognizer, Recognizer
 
 WIDEST = 2 * HEIGHT  # columns that a single digit may take
+
+
+class Prepared(NamedTuple):
+    """What the networks see of a picture of one digit.
+
+    Attributes
+    ----------
+    digit : ndarray of shape (28, 28), dtype float32
+        In MNIST's form, white on black, in [0, 1].
+    line : ndarray of shape (32, w), dtype float32
+        As a line of digits, see `digitreader.fields.line_image`.
+    """
+
+    digit: FloatArray
+    line: FloatArray
+
+
+def prepare(ink: FloatArray) -> Prepared:
+    """Return what the networks see of the ink of one digit, see `digitreader.images.find_ink`."""
+    return Prepared(normalize(main_strokes(ink)), line_image(ink).pixels)
+
+
+def run_both(
+    prepared: Sequence[Prepared], recognizer: Recognizer, line_recognizer: LineRecognizer
+) -> tuple[FloatArray, FloatArray]:
+    """Return what both networks say of pictures of one digit: logits and opinions, each of shape (n, 10)."""
+    (logits,) = recognizer.run(np.array([item.digit for item in prepared]).reshape(-1, 28, 28), "logits")
+    return logits, single_opinions([item.line for item in prepared], line_recognizer)
 
 
 def find_pieces(line: LineImage, steps: FloatArray, text: str) -> tuple[list[tuple[int, int]], list[Piece]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,7 @@ from digitreader.decision import (
 from digitreader.errors import ImageError
 from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
-from digitreader.lines import find_pieces, second_opinion, single_opinions
-from digitreader.normalize import main_strokes, normalize
+from digitreader.lines import Prepared, find_pieces, prepare, run_both, second_opinion
 from digitreader.recognizer import (
     BATCH,
     FIELDS_COMMAND,
@@ -40,21 +39,6 @@ from digitreader.recognizer import (
     sha256,
 )
 from digitreader.zip_codes import existing_codes
-
-
-class Prepared(NamedTuple):
-    """What the networks see of a picture of one digit.
-
-    Attributes
-    ----------
-    digit : ndarray of shape (28, 28), dtype float32
-        In MNIST's form, white on black, in [0, 1].
-    line : ndarray of shape (32, w), dtype float32
-        As a line of digits, see `digitreader.fields.line_image`.
-    """
-
-    digit: FloatArray
-    line: FloatArray
 
 
 class DigitReader:
@@ -232,8 +216,7 @@ class DigitReader:
         ImageError
             As `predict_image`.
         """
-        ink = find_ink(self._load(source).pixels)
-        return Prepared(normalize(main_strokes(ink)), line_image(ink).pixels)
+        return prepare(find_ink(self._load(source).pixels))
 
     def _load(self, source: Source) -> LoadedImage:
         return load_image(source, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
@@ -245,9 +228,7 @@ class DigitReader:
             return error
 
     def _decide(self, prepared: Sequence[Prepared]) -> list[Reading]:
-        (logits,) = self.recognizer.run(np.array([item.digit for item in prepared]).reshape(-1, 28, 28), "logits")
-        opinions = single_opinions([item.line for item in prepared], self.line_recognizer)
-        return decide(logits, opinions, self.calibration)
+        return decide(*run_both(prepared, self.recognizer, self.line_recognizer), self.calibration)
 
 
 def _groups(sources: Iterable[Source]) -> Iterator[list[Source]]:

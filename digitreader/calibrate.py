@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from digitreader.data import load_mnist
-from digitreader.decision import calibrated, calibration_error, combined, evidence, fit_temperature, log_loss
+from digitreader.decision import (
+    calibrated,
+    calibration_error,
+    combined,
+    evidence,
+    fit_temperature,
+    log_loss,
+    threshold_for,
+)
 from digitreader.errors import CalibrationError
 from digitreader.images import find_ink, load_image
 from digitreader.lines import prepare, run_both
@@ -99,26 +107,3 @@ def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
     }
     (models / "reader.json").write_text(json.dumps(content, indent=2) + "\n")
     return content
-
-
-def threshold_for(confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_], risk: float) -> float:
-    """Return the smallest confidence from which on at most a share `risk` of the readings is wrong.
-
-    Parameters
-    ----------
-    confidence : ndarray of shape (n,)
-    right : ndarray of shape (n,), dtype bool
-        Which readings are right.
-    risk : float
-
-    Returns
-    -------
-    float
-        More than 1 if no threshold keeps the risk.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    falling = confidence[order]
-    wrong = np.cumsum(~right[order])
-    last_of_equals = np.append(falling[1:] != falling[:-1], True)
-    allowed = np.flatnonzero(last_of_equals & (wrong <= risk * np.arange(1, len(order) + 1)))
-    return float(falling[allowed[-1]]) if allowed.size else float(np.nextafter(1, 2))

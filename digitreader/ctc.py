@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from digitreader.arrays import FloatArray
 
 NO_DIGIT = "?"  # a letter, a scribble: what stands where a digit should
 SYMBOLS = "0123456789-" + NO_DIGIT

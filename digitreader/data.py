@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from digitreader.arrays import ByteArray
 from digitreader.errors import DataCorruptError, DataNotFoundError
-
-ByteArray = npt.NDArray[np.uint8]
 
 # QMNIST's extended labels, decompressed: name and SHA-256.
 WRITER_FILES = {

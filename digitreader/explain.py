@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from digitreader.arrays import FloatArray
 from digitreader.decision import Reading
 from digitreader.errors import ModelError
-from digitreader.recognizer import FloatArray, Recognizer
+from digitreader.recognizer import Recognizer
 
 PANEL = 280  # pixels; ten for each of the network's
 MARGIN = 16

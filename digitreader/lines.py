@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from digitreader.arrays import FloatArray
 from digitreader.ctc import align, single_symbols
 from digitreader.decision import LEAST, calibrated
 from digitreader.fields import HEIGHT, LineImage, Piece, line_image
 from digitreader.normalize import main_strokes, normalize
-from digitreader.recognizer import COLUMNS, FloatArray, LineRecognizer, Recognizer
+from digitreader.recognizer import COLUMNS, LineRecognizer, Recognizer
 
 WIDEST = 2 * HEIGHT  # columns that a single digit may take
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from digitreader.arrays import FloatArray
 from digitreader.errors import ImageFormatError, ModelError
-
-FloatArray = npt.NDArray[np.float32]
 
 INPUT = "image"
 OUTPUTS = ("probabilities", "logits", "embedding", "last_conv")

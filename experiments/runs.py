@@ -17,7 +17,8 @@ import numpy.typing as npt
 import papermill
 from tqdm import tqdm
 
-from digitreader.data import ByteArray, load_mnist
+from digitreader.arrays import ByteArray
+from digitreader.data import load_mnist
 from digitreader.errors import TrainingError
 from digitreader.training import CARD, MODEL, NOTEBOOK, find_root, run_notebook
 

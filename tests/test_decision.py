@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digitreader.calibrate import RISK, calibrate, threshold_for, validation_rows
+from digitreader.calibrate import RISK, calibrate, validation_rows
 from digitreader.ctc import Candidate
 from digitreader.data import Dataset
 from digitreader.decision import (
@@ -29,6 +29,7 @@ from digitreader.decision import (
     fit_temperature,
     load_calibration,
     reconsider,
+    threshold_for,
 )
 from digitreader.errors import CalibrationError, MissingExtraError, ModelError
 from digitreader.recognizer import MODELS

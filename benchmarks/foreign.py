@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 
-from benchmarks.results import write_result
+from benchmarks.results import wilson, write_result
 from digitreader.evaluate import outcomes
 from digitreader.normalize import normalize
 from digitreader.reader import DigitReader
@@ -29,14 +28,13 @@ def main() -> None:
     images = (digits.images / 16).astype(np.float32)
     resized = np.array([np.clip(cv2.resize(image, (28, 28), interpolation=cv2.INTER_CUBIC), 0, 1) for image in images])
     right, accepted = outcomes(reader.predict_images(images), digits.target)
-    bounds = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     write_result(
         "foreign",
         "python -m benchmarks.foreign",
         seed=None,
         images=len(right),
         accuracy=float(right.mean()),
-        accuracy_95=[bounds.low, bounds.high],
+        accuracy_95=wilson(int(right.sum()), len(right)),
         accuracy_plain_resizing=float((reader.predict(resized) == digits.target).mean()),
         accuracy_box_and_centre=float(
             (reader.predict(np.array([normalize(image) for image in images])) == digits.target).mean()

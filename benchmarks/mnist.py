@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 from tqdm import tqdm
 
-from benchmarks.results import write_result
+from benchmarks.results import wilson, write_result
 from digitreader.data import load_mnist
 from digitreader.decision import Reading
 from digitreader.evaluate import outcomes
@@ -52,7 +51,6 @@ def main() -> None:
     order = np.argsort(doubt, kind="stable")
     errors = np.cumsum(wrong[order])
     counts = np.linspace(0, len(labels), 401)[1:].astype(int)
-    bounds = binomtest(int((wrong & accepted).sum()), int(accepted.sum())).proportion_ci(method="wilson")
     at_coverage = int(COVERAGE * len(labels))
     measured: dict[str, Any] = {
         "images": len(labels),
@@ -63,7 +61,7 @@ def main() -> None:
         "accepted": float(accepted.mean()),
         "wrong_among_accepted": int((wrong & accepted).sum()),
         "risk": float((wrong & accepted).sum() / accepted.sum()),
-        "risk_95": [bounds.low, bounds.high],
+        "risk_95": wilson(int((wrong & accepted).sum()), int(accepted.sum())),
         "coverage": COVERAGE,
         "risk_at_coverage": float(errors[at_coverage - 1] / at_coverage),
         "risk_coverage": [[float(count / len(labels)), float(errors[count - 1] / count)] for count in counts],

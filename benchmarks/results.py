@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
 from pathlib import Path
 from typing import Any
+
+from scipy.stats import binomtest
+
+from digitreader.recognizer import MODELS, sha256
+from experiments.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "tensorflow", "keras")
 
 
 def write_result(name: str, command: str, **measured: Any) -> None:
-    """Write results/`name`.json: what was measured, the versions, the machine and the command."""
-    versions = {"python": platform.python_version()}
-    versions |= {package: importlib.metadata.version(package) for package in PACKAGES}
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
+    """Write results/`name`.json: what was measured, on which networks, the versions, the machine and the command."""
     RESULTS.mkdir(exist_ok=True)
-    content = {"command": command, "versions": versions, "machine": machine, **measured}
+    networks = {"onnx_sha256": [sha256(MODELS / name) for name in ("mnist_cnn.onnx", "line_reader.onnx")]}
+    content = provenance(command, *PACKAGES) | networks | measured
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def wilson(successes: int, trials: int) -> list[float]:
+    """Return the 95 % interval of a rate, after Wilson."""
+    bounds = binomtest(successes, trials).proportion_ci(method="wilson")
+    return [float(bounds.low), float(bounds.high)]
 
 
 def read_result(name: str) -> dict[str, Any]:

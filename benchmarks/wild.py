@@ -8,10 +8,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy.stats import binomtest
 from tqdm import tqdm
 
-from benchmarks.results import write_result
+from benchmarks.results import wilson, write_result
 from digitreader.data import load_mnist
 from digitreader.evaluate import outcomes
 from digitreader.reader import DigitReader
@@ -33,14 +32,13 @@ def main() -> None:
     ]
     right, accepted = outcomes(reader.predict_images(picture.pixels for picture in pictures), labels)
     heights = np.array([picture.boxes[0, 3] - picture.boxes[0, 1] for picture in pictures])
-    bounds = binomtest(int(right.sum()), COUNT).proportion_ci(method="wilson")
     write_result(
         "wild",
         "python -m benchmarks.wild",
         seed=SEED,
         pictures=COUNT,
         accuracy=float(right.mean()),
-        accuracy_95=[bounds.low, bounds.high],
+        accuracy_95=wilson(int(right.sum()), COUNT),
         accuracy_of_the_same_digits_clean=float((reader.predict(data.x_test[rows]) == labels).mean()),
         accuracy_of_the_clean_test_set=float((reader.predict(data.x_test) == data.y_test).mean()),
         accepted=float(accepted.mean()),

@@ -9,12 +9,10 @@ of all 10,000 test digits are compared with TensorFlow's. Needs the extra packag
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from tqdm import tqdm
 from digitreader.data import load_mnist
 from digitreader.recognizer import sha256
 from digitreader.training import MODEL
+from experiments.provenance import provenance
 from experiments.runs import ROOT, Row, network_input, read_card, write_rows
 
 COMMAND = "python -m experiments.backends"
@@ -66,11 +65,8 @@ def main() -> None:
                     "changed_digits": int((probabilities.argmax(1) != reference.argmax(1)).sum()),
                     "test_accuracy": float((probabilities.argmax(1) == data.y_test).mean()),
                     "seconds": round(seconds, 1),
-                    "versions": {name: version(name) for name in ("keras", backend)}
-                    | {"python": platform.python_version()},
-                    "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-                    "command": COMMAND,
                 }
+                | provenance(COMMAND, "keras", backend)
             )
     write_rows("backends", rows)
 

@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from digitreader.calibrate import threshold_for
+from digitreader.arrays import FloatArray
 from digitreader.ctc import Candidate, beam_search
-from digitreader.decision import Choice, FieldCalibration, choose, load_calibration, reconsider
+from digitreader.decision import Choice, FieldCalibration, choose, load_calibration, reconsider, threshold_for
 from digitreader.errors import DataNotFoundError
 from digitreader.fields import LineImage
 from digitreader.lines import find_pieces, second_opinion
-from digitreader.recognizer import FIELDS_COMMAND, MODELS, FloatArray, LineRecognizer, Recognizer, sha256
+from digitreader.recognizer import FIELDS_COMMAND, MODELS, LineRecognizer, Recognizer, sha256
 from experiments.lines import VALIDATION_PARTS, compose_missing, read_part
+from experiments.provenance import provenance
 
 RISK = 0.003  # wrong texts among the accepted ones, over all styles of the validation lines
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
@@ -112,10 +110,7 @@ def main() -> None:
     content = {
         "onnx_sha256": [sha256(digits.path), sha256(lines.path)],
         **calibrate(read_cases(lines, digits, parts)),
-        "versions": {name: version(name) for name in PACKAGES},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "command": FIELDS_COMMAND,
-    }
+    } | provenance(FIELDS_COMMAND, *PACKAGES)
     TARGET.write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -14,26 +14,25 @@ Proceedings of the IEEE 86(11), section V.
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from digitreader.arrays import FloatArray
 from digitreader.ctc import beam_search
 from digitreader.data import load_mnist, load_writers
 from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT, INK, line_image
 from digitreader.images import find_ink
 from digitreader.normalize import normalize
-from digitreader.recognizer import FloatArray, LineRecognizer, Recognizer, sha256
+from digitreader.recognizer import LineRecognizer, Recognizer, sha256
 from experiments.compose import BOXED, CLEAN, PLAIN, RULED, SPECKLED, TOUCHING, Line, Style, lines
 from experiments.lines import validation_mask
+from experiments.provenance import provenance
 from experiments.runs import Row, write_rows
 
 SEED = 3
@@ -173,10 +172,7 @@ def row(method: str, style: str, wrong: int, seconds: float, lines: LineRecogniz
         "seed": SEED,
         "split": "validation",
         "model_sha256": sha256((lines if method == "line reader" else digits).path),
-        "versions": {name: version(name) for name in ("onnxruntime", "scikit-learn", "numpy")},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "command": "python -m experiments.oversegmentation",
-    }
+    } | provenance("python -m experiments.oversegmentation", "onnxruntime", "scikit-learn", "numpy")
 
 
 if __name__ == "__main__":

@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from digitreader.arrays import FloatArray
 from digitreader.errors import BlankImageError
 
-FloatArray = npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
 HEIGHT = 32  # of the line's image
 TEXT = 26  # rows of it that the ink takes
 MAX_WIDTH = 1024  # of the line's image: some forty digits
 MAX_TILT = 12  # degrees
+WINDOW = 0.8  # width of a digit with its gap, against its height
 INK = 0.3  # fainter ink does not count for extents and boxes
 WHOLE = 0.8  # a stroke with more than this share of its ink at one digit is that digit's
 
@@ -124,7 +125,7 @@ def line_image(ink: FloatArray) -> LineImage:
     """
     if not (ink > INK).any():
         raise BlankImageError("The image shows no line of digits: what ink there is is too faint.")
-    tilt = _tilt(ink)
+    tilt = _tilt(_strokes(ink))
     height, width = ink.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), tilt, 1)
     corners = np.array([(x, y, 1) for x in (0, width) for y in (0, height)]) @ turn.T
@@ -133,7 +134,8 @@ def line_image(ink: FloatArray) -> LineImage:
     level = cv2.warpAffine(ink, turn, (int(columns), int(rows)), flags=cv2.INTER_LINEAR) if tilt else ink
     if not (level > INK).any():  # a few pixels that the rotation thinned
         level, turn = ink, np.eye(2, 3)
-    top, bottom, left, right = _extent(level)
+    strokes = _strokes(level)
+    (left, right), (top, bottom) = _ends(strokes, 0), _ends(strokes, 1)
     scale = TEXT / (bottom - top)
     wanted = (right - left) * scale + 8
     scale *= min(1, (MAX_WIDTH - 8) / wanted)
@@ -146,34 +148,56 @@ def line_image(ink: FloatArray) -> LineImage:
     return LineImage(pixels, to_line)
 
 
-def _tilt(ink: FloatArray) -> float:
+def _tilt(strokes: npt.NDArray[np.bool_]) -> float:
     """Return the angle, in degrees, by which a line falls from left to right; 0 if it is too short to tell.
 
-    At the right angle the rows differ most: some cross the digits, some the paper above and below.
+    The tops of its digits lie on one line, and so do their bottoms: the angle has the median slope between two of them,
+    where pairs weigh by their distance.
+
+    References
+    ----------
+    Sen, P. K. (1968). Estimates of the regression coefficient based on Kendall's tau. JASA 63(324).
     """
-    rows, columns = np.nonzero(ink > INK)
-    if int(np.ptp(columns)) <= max(2 * int(np.ptp(rows)), 8):
+    left, right, height = *_ends(strokes, 0), float(np.ptp(_ends(strokes, 1)))
+    if right - left <= max(2 * height, 8):
         return 0.0
-    step = max(len(rows) // 20_000, 1)
-    x, y = columns[::step].astype(np.float64), rows[::step].astype(np.float64)
-    bin_height = max(np.ptp(y) / 40, 1)
+    inked = strokes.any(axis=0)
+    tops = np.where(inked, strokes.argmax(axis=0), len(strokes))
+    bottoms = np.where(inked, len(strokes) - strokes[::-1].argmax(axis=0), 0)
+    for _ in range(2):  # windows of about one digit: at first only the height of the tilted line is known
+        count = min(max(int((right - left) / (WINDOW * height)), 3), right - left)
+        edges = np.linspace(left, right, count + 1).astype(int)
+        highest = np.array([start + tops[start:stop].argmin() for start, stop in pairwise(edges)])
+        lowest = np.array([start + bottoms[start:stop].argmax() for start, stop in pairwise(edges)])
+        heights = bottoms[lowest] - tops[highest]
+        height = float(np.median(heights[heights > 0]))
+    digits = heights > 0.6 * height  # no hyphen, no empty paper
+    x = np.stack([highest[digits], lowest[digits]])
+    y = np.stack([tops[highest[digits]], bottoms[lowest[digits]]])
+    first, second = np.triu_indices(x.shape[1], 1)
+    run, rise = (axis[:, second] - axis[:, first] for axis in (x, y))
+    far = run > height
+    if not far.any():
+        return 0.0
+    order = np.argsort(slopes := rise[far] / run[far])
+    weight = np.cumsum(run[far][order])
+    slope = slopes[order[np.searchsorted(weight, weight[-1] / 2)]]
+    return float(np.clip(np.rad2deg(np.arctan(slope)), -MAX_TILT, MAX_TILT))
 
-    def sharpness(angle: float) -> float:
-        level = (y - x * np.tan(np.deg2rad(angle))) / bin_height
-        counts = np.bincount((level - level.min()).astype(int))
-        return float((counts.astype(np.float64) ** 2).sum())
 
-    coarse = max(range(-MAX_TILT, MAX_TILT + 1, 2), key=sharpness)
-    return max(np.arange(coarse - 1.5, coarse + 1.6, 0.5).tolist(), key=sharpness)
+def _ends(strokes: npt.NDArray[np.bool_], axis: int) -> tuple[int, int]:
+    """Return the first and one after the last column (axis 0) or row (axis 1) with ink."""
+    places = np.flatnonzero(strokes.any(axis=axis))
+    return int(places[0]), int(places[-1]) + 1
 
 
-def _extent(ink: FloatArray) -> tuple[int, int, int, int]:
-    """Return top, bottom, left and right of the ink, without specks."""
+def _strokes(ink: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return where the ink is, without specks."""
     _, components, stats, _ = cv2.connectedComponentsWithStats((ink > INK).astype(np.uint8))
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    kept = 1 + np.flatnonzero(areas >= 0.04 * areas.max())
-    rows, columns = (np.flatnonzero(np.isin(components, kept).any(axis=axis)) for axis in (1, 0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    areas = stats[:, cv2.CC_STAT_AREA]
+    kept = areas >= 0.04 * areas[1:].max()
+    kept[0] = False
+    return kept[components]
 
 
 def _resample(

@@ -1,7 +1,7 @@
 """What is no digit, and how much of it is accepted as one.
 
 Letters and other signs, scribbles, shapes, blots, parts of digits, two digits that touch: drawn clean and as photos.
-The line reader was trained on lines that hold the first four; parts and pairs it knows only from lines of whole digits.
+The line reader was trained on lines that hold all but the pairs, which it reads as two digits.
 
 python -m benchmarks.non_digits
 """

@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from digitreader.arrays import ByteArray, FloatArray
 from digitreader.ctc import NO_DIGIT
-from digitreader.data import ByteArray
 
-FloatArray = npt.NDArray[np.float32]
 Rng = np.random.Generator
 Range = tuple[float, float]
 
@@ -350,8 +349,8 @@ def jpeg(pixels: ByteArray, quality: int) -> bytes:
 # Without those that a person could take for a digit, such as O, l, S, Z, B, g, q, T and Y.
 SIGNS = "AEFHKMNRWXefhkmnrtuwx&#%*+=?!@<>"
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX)
-FOREIGN = ("sign", "scribble", "shape", "blots")
-NON_DIGITS = (*FOREIGN, "fragment", "pair")
+FOREIGN = ("sign", "scribble", "shape", "blots", "fragment")
+NON_DIGITS = (*FOREIGN, "pair")
 
 
 def non_digit(kind: str, digits: Sequence[FloatArray], rng: Rng) -> FloatArray:
@@ -363,7 +362,7 @@ def non_digit(kind: str, digits: Sequence[FloatArray], rng: Rng) -> FloatArray:
         One of `NON_DIGITS`: a letter or another sign, a scribble, a geometric shape, blots, a part of a digit cut at
         its middle, two digits that touch.
     digits : sequence of ndarray of shape (112, 112)
-        At least two outlines of digits, for fragments and pairs.
+        Outlines of digits: one for a fragment, two for a pair.
     rng : Generator
     """
     side = 28 * FINE
@@ -442,7 +441,9 @@ def lines(
     hyphen_after: int | None = None,
     non_digits: float = 0,
 ) -> Iterator[Line]:
-    """Compose lines, each from the digits of one writer, who is drawn evenly from those with enough of them.
+    """Compose lines, each from the digits of one writer who has enough of them.
+
+    A writer is drawn in proportion to his digits, so that every digit is as likely as in MNIST.
 
     Line k follows from `seed` and k alone.
 
@@ -461,18 +462,18 @@ def lines(
     hyphen_after : int, optional
         Put a hyphen after this many digits.
     non_digits : float
-        Share of the digits in whose place stands a sign, a scribble, a shape or blots.
+        Share of the digits in whose place stands a sign, a scribble, a shape, blots or a part of the digit.
     """
     names, sizes = np.unique(writers, return_counts=True)
-    names = names[sizes >= digits]
+    names, sizes = names[sizes >= digits], sizes[sizes >= digits]
     for number in range(count):
         rng = np.random.default_rng((seed, number))
-        writer = rng.choice(names)
+        writer = rng.choice(names, p=sizes / sizes.sum())
         rows = rng.choice(np.flatnonzero(writers == writer), digits, replace=False)
         outlines = [outline(images[row]) for row in rows]
         text = "".join(str(labels[row]) for row in rows)
         for place in np.flatnonzero(rng.random(digits) < non_digits):
-            outlines[place] = non_digit(rng.choice(FOREIGN), outlines, rng)
+            outlines[place] = non_digit(rng.choice(FOREIGN), [outlines[place]], rng)
             text = f"{text[:place]}{NO_DIGIT}{text[place + 1 :]}"
         if hyphen_after is not None:
             outlines.insert(hyphen_after, dash(rng))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,13 +14,12 @@ from tqdm import tqdm
 
 from digitreader import fields, images
 from digitreader.calibrate import validation_rows
-from digitreader.ctc import BLANK, SYMBOLS
 from digitreader.data import load_mnist, load_writers
 from digitreader.errors import BlankImageError
-from digitreader.fields import HEIGHT, line_image
+from digitreader.fields import line_image
 from digitreader.images import find_ink
 from experiments import compose
-from experiments.compose import BOXED, CLEAN, PLAIN, RULED, SPECKLED, TOUCHING, lines
+from experiments.compose import BOXED, CLEAN, PHOTO, PLAIN, RULED, SPECKLED, TOUCHING, lines
 from experiments.runs import ROOT, read_card
 
 # Lines that other code composed or saw otherwise are others.
@@ -30,12 +27,13 @@ _sources = [Path(module.__file__ or "").read_bytes() for module in (compose, fie
     Path(__file__).read_bytes()
 ]
 FOLDER = ROOT / "runs" / "lines" / hashlib.sha256(b"".join(_sources)).hexdigest()[:12]
-MIX = ((CLEAN, 0.2), (PLAIN, 0.3), (RULED, 0.13), (BOXED, 0.1), (TOUCHING, 0.2), (SPECKLED, 0.07))
+MIX = ((CLEAN, 0.15), (PLAIN, 0.27), (RULED, 0.12), (BOXED, 0.12), (TOUCHING, 0.25), (SPECKLED, 0.09))
+PHOTOS = 0.12  # share of the training lines that are photos of one digit
 FIELDS = (5, 5, 5, 9)  # of the validation lines: ZIP codes, and ZIP+4
 LENGTHS = (1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10)
-FOREIGN_GROUPS, FOREIGN = 0.15, 0.4  # share of the training lines in which this share of the digits is something else
+FOREIGN_GROUPS, FOREIGN = 0.3, 0.4  # share of the training lines in which this share of the digits is something else
 PART = 1000  # lines a file
-VALIDATION_PARTS = 4
+VALIDATION_PARTS = 6
 
 
 @dataclass(frozen=True)
@@ -65,31 +63,34 @@ def compose_part(path: Path, number: int, validation: bool) -> None:
     cv2.setNumThreads(1)
     data, writers, held_out = load_mnist(), load_writers(), validation_mask()
     rows = held_out if validation else ~held_out
+    digits, labels, names = data.x_train[rows], data.y_train[rows], writers.train[rows]
     rng = np.random.default_rng((7, number, validation))
     pixels, texts = [], []
-    counts = rng.multinomial(PART, [share for _, share in MIX])
+    counts = rng.multinomial(PART if validation else round(PART * (1 - PHOTOS)), [share for _, share in MIX])
+    groups = [(PHOTO, 1, 0 if validation else round(PART * PHOTOS))]
     for (style, _), count in zip(MIX, counts, strict=True):
         lengths = FIELDS if validation else LENGTHS
         share = rng.multinomial(count, np.full(len(lengths), 1 / len(lengths)))
-        for length, wanted in zip(lengths, share, strict=True):
-            composed = lines(
-                data.x_train[rows],
-                data.y_train[rows],
-                writers.train[rows],
-                style,
-                count=int(wanted),
-                seed=int(rng.integers(2**31)),
-                digits=length,
-                hyphen_after=5 if length == 9 else None,
-                non_digits=FOREIGN if not validation and rng.random() < FOREIGN_GROUPS else 0,
-            )
-            for line in composed:
-                try:
-                    image = line_image(find_ink(line.picture.pixels))
-                except BlankImageError:
-                    continue  # so faint that nobody could read it
-                pixels.append(np.rint(image.pixels * 255).astype(np.uint8))
-                texts.append(line.text)
+        groups += [(style, length, int(wanted)) for length, wanted in zip(lengths, share, strict=True)]
+    for style, length, wanted in groups:
+        composed = lines(
+            digits,
+            labels,
+            names,
+            style,
+            count=wanted,
+            seed=int(rng.integers(2**31)),
+            digits=length,
+            hyphen_after=5 if length == 9 else None,
+            non_digits=FOREIGN if not validation and rng.random() < FOREIGN_GROUPS else 0,
+        )
+        for line in composed:
+            try:
+                image = line_image(find_ink(line.picture.pixels))
+            except BlankImageError:
+                continue  # so faint that nobody could read it
+            pixels.append(np.rint(image.pixels * 255).astype(np.uint8))
+            texts.append(line.text)
     partial = path.with_suffix(".part.npz")
     np.savez_compressed(
         partial, pixels=np.concatenate(pixels, axis=1), widths=[image.shape[1] for image in pixels], texts=texts
@@ -115,23 +116,3 @@ def compose_missing(count: int, *, validation: bool, jobs: int | None) -> list[P
         for _ in tqdm(pool.map(compose_part, *zip(*missing, strict=True)), f"{kind} lines", len(missing), unit="file"):
             pass
     return paths
-
-
-def batches(parts: Sequence[Path], size: int, rng: np.random.Generator) -> Iterator[tuple[Any, Any]]:
-    """Yield images (n, 32, w, 1) and labels (n, l), padded, of lines of similar width, in random order."""
-    for path in rng.permutation(np.array(parts, object)):
-        part = read_part(path)
-        order = np.argsort([image.shape[1] for image in part.pixels], kind="stable")
-        groups = [order[k : k + size] for k in range(0, len(order), size)]
-        for group in rng.permutation(len(groups)):
-            yield padded([part.pixels[k] for k in groups[group]], [part.texts[k] for k in groups[group]])
-
-
-def padded(pixels: Sequence[npt.NDArray[np.float32]], texts: Sequence[str]) -> tuple[Any, Any]:
-    """Return lines as one batch: paper to the right of the shorter ones, `BLANK` after the shorter texts."""
-    images = np.zeros((len(pixels), HEIGHT, max(image.shape[1] for image in pixels), 1), np.float32)
-    labels = np.full((len(texts), max(map(len, texts))), BLANK, np.int32)
-    for k, (image, text) in enumerate(zip(pixels, texts, strict=True)):
-        images[k, :, : image.shape[1], 0] = image
-        labels[k, : len(text)] = [SYMBOLS.index(symbol) for symbol in text]
-    return images, labels

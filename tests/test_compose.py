@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from digitreader.arrays import FloatArray
 from digitreader.data import Dataset, Writers
 from experiments.compose import (
     CLEAN,
     NON_DIGITS,
     PHOTO,
-    FloatArray,
     Style,
     compose,
     dash,

@@ -177,9 +177,11 @@ def explain(
 
         reader = DigitReader()
         pixels = load_image(_source(file)).pixels
-        image, reading = reader.prepare(pixels).digit, reader.predict_image(pixels)
+        prepared = reader.prepare(pixels)
+        (reading,) = reader.decide([prepared])
         explained = reading.digit if digit is None else digit
-        picture = draw_explanation(pixels, image, reading, explained, grad_cam(reader.recognizer, image, explained))
+        heat = grad_cam(reader.recognizer, prepared.digit, explained)
+        picture = draw_explanation(pixels, prepared.digit, reading, explained, heat)
     try:
         picture.save(out, "PNG")
     except OSError as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from digitreader.arrays import FloatArray
 from digitreader.ctc import beam_search, runners_up
 from digitreader.decision import (
     Calibration,
@@ -30,15 +32,16 @@ from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
 from digitreader.lines import Prepared, find_pieces, prepare, run_both, second_opinion
 from digitreader.recognizer import (
-    BATCH,
     FIELDS_COMMAND,
     MODELS,
-    FloatArray,
     LineRecognizer,
     Recognizer,
     sha256,
 )
 from digitreader.zip_codes import existing_codes
+
+GROUP = 16  # pictures that a thread takes at once
+Result = TypeVar("Result")
 
 
 class DigitReader:
@@ -128,24 +131,25 @@ class DigitReader:
         ImageError
             If the source is no image, is damaged, is too large, or shows no ink.
         """
-        return self._decide([self.prepare(source)])[0]
+        return self.decide([self.prepare(source)])[0]
 
     def predict_images(self, sources: Iterable[Source]) -> Iterator[Reading | ImageError]:
         """Read many pictures of one digit each and yield a reading or an error for each, in order.
 
-        They are taken from `sources` in groups of 64, which are decoded side by side.
+        They are read side by side, a few dozen ahead of what is yielded.
 
         Raises
         ------
         TypeError
             If `sources` is a single source.
         """
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for chunk in _groups(sources):
-                prepared = list(pool.map(self._prepare_or_error, chunk))
-                readings = iter(self._decide([item for item in prepared if not isinstance(item, ImageError)]))
-                for item in prepared:
-                    yield item if isinstance(item, ImageError) else next(readings)
+
+        def predict_group(group: Sequence[Source]) -> list[Reading | ImageError]:
+            prepared = [_or_error(self.prepare, source) for source in group]
+            readings = iter(self.decide([item for item in prepared if not isinstance(item, ImageError)]))
+            return [item if isinstance(item, ImageError) else next(readings) for item in prepared]
+
+        yield from _side_by_side(predict_group, sources)
 
     def read(self, source: Source, length: int | None = None, *, zip_codes: bool = False) -> FieldReading:
         """Read a picture of a line of digits, such as a ZIP code.
@@ -189,8 +193,8 @@ class DigitReader:
     ) -> Iterator[FieldReading | ImageError]:
         """Read many pictures of a line each and yield a reading or an error for each, in order.
 
-        They are taken from `sources` in groups of 64, which are read side by side. The parameters and the other errors
-        are those of `read`.
+        They are read side by side, a few dozen ahead of what is yielded. The parameters and the other errors are those
+        of `read`.
 
         Raises
         ------
@@ -198,15 +202,10 @@ class DigitReader:
             If `sources` is a single source.
         """
 
-        def read_or_error(source: Source) -> FieldReading | ImageError:
-            try:
-                return self.read(source, length, zip_codes=zip_codes)
-            except ImageError as error:
-                return error
+        def read_group(group: Sequence[Source]) -> list[FieldReading | ImageError]:
+            return [_or_error(lambda item: self.read(item, length, zip_codes=zip_codes), source) for source in group]
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for chunk in _groups(sources):
-                yield from pool.map(read_or_error, chunk)
+        yield from _side_by_side(read_group, sources)
 
     def prepare(self, source: Source) -> Prepared:
         """Return what the networks see of a picture of one digit.
@@ -218,23 +217,33 @@ class DigitReader:
         """
         return prepare(find_ink(self._load(source).pixels))
 
+    def decide(self, prepared: Sequence[Prepared]) -> list[Reading]:
+        """Return the reading of each picture of one digit that `prepare` has prepared."""
+        return decide(*run_both(prepared, self.recognizer, self.line_recognizer), self.calibration)
+
     def _load(self, source: Source) -> LoadedImage:
         return load_image(source, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
 
-    def _prepare_or_error(self, source: Source) -> Prepared | ImageError:
-        try:
-            return self.prepare(source)
-        except ImageError as error:
-            return error
 
-    def _decide(self, prepared: Sequence[Prepared]) -> list[Reading]:
-        return decide(*run_both(prepared, self.recognizer, self.line_recognizer), self.calibration)
+def _or_error(call: Callable[[Source], Result], source: Source) -> Result | ImageError:
+    """Return what a call makes of a source, or what is wrong with the image."""
+    try:
+        return call(source)
+    except ImageError as error:
+        return error
 
 
-def _groups(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    """Yield the sources in groups of `BATCH`."""
+def _side_by_side(work: Callable[[Sequence[Source]], list[Result]], sources: Iterable[Source]) -> Iterator[Result]:
+    """Yield what some work makes of each source, in order; a thread for each core takes `GROUP` of them at once."""
     if isinstance(sources, str | bytes | os.PathLike):
         raise TypeError("Many sources are needed, in a list or an iterator; for one there are predict_image and read.")
     remaining = iter(sources)
-    while group := list(islice(remaining, BATCH)):
-        yield group
+    threads = os.cpu_count() or 1
+    pending: deque[Future[list[Result]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        while group := list(islice(remaining, GROUP)):
+            pending.append(pool.submit(work, group))
+            if len(pending) > threads:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()

@@ -19,6 +19,7 @@ run: setup
 	$(BIN)/digits calibrate
 	$(BIN)/python -m experiments.field_calibration
 	$(BIN)/python -m experiments.seeds --committed-only
+	$(BIN)/python -m experiments.samples
 	$(BIN)/python -m experiments.readme
 
 readme: setup

@@ -7,36 +7,15 @@ A block between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is replaced by w
 
 from __future__ import annotations
 
-import operator
 import re
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
+from experiments.reader_tables import samples
 from experiments.runs import ROOT, Row, read_card, read_rows
+from experiments.tables import between, goal_table, mean_sd, percent, table
 
 README = ROOT / "README.md"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def percent(share: float, digits: int = 2) -> str:
-    """Return a share as a percentage."""
-    return f"{100 * share:.{digits}f} %"
-
-
-def between(bounds: Sequence[float]) -> str:
-    """Return an interval of shares as percentages."""
-    return f"{100 * bounds[0]:.2f}–{100 * bounds[1]:.2f} %"
-
-
-def mean_sd(values: Sequence[float], scale: float, digits: int) -> str:
-    """Return mean ± standard deviation, of `scale` times the values."""
-    scaled = [scale * value for value in values]
-    return f"{statistics.mean(scaled):.{digits}f} ± {statistics.stdev(scaled):.{digits}f}"
 
 
 def headline() -> str:
@@ -189,20 +168,14 @@ def goals() -> str:
     card = read_card()
     mean = statistics.mean(row["test_accuracy"] for row in read_rows("seeds"))
     pairs = sum(card["test"]["confused_pairs"].get(pair, 0) for pair in ("3/8", "4/9"))
-    compare = {"≥": operator.ge, "≤": operator.le}
     number = "{:.3g}".format
-    goals: list[tuple[str, str, float, float, Callable[[float], str]]] = [
-        ("test accuracy of the committed network", "≥", 0.9955, card["test"]["accuracy"], percent),
-        ("mean test accuracy of five seeds", "≥", 0.9972, mean, percent),
-        ("errors between 3 and 8, 4 and 9 together", "≤", 6, pairs, number),
-        ("minutes of the whole notebook on two cores", "≤", 25, card["notebook_seconds"] / 60, number),
-    ]
-    return table(
-        ("measure", "goal", "measured", "reached"),
+    return goal_table(
         [
-            (name, f"{sign} {shown(bound)}", shown(value), "yes" if compare[sign](value, bound) else "no")
-            for name, sign, bound, value, shown in goals
-        ],
+            ("test accuracy of the committed network", "≥", 0.9955, card["test"]["accuracy"], percent),
+            ("mean test accuracy of five seeds", "≥", 0.9972, mean, percent),
+            ("errors between 3 and 8, 4 and 9 together", "≤", 6, pairs, number),
+            ("minutes of the whole notebook on two cores", "≤", 25, card["notebook_seconds"] / 60, number),
+        ]
     )
 
 
@@ -259,6 +232,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         seeds,
         augmentation,
         goals,
+        samples,
         recipe,
         backends,
     )

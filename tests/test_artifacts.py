@@ -14,10 +14,13 @@ import pytest
 from PIL import Image
 
 from digitreader.data import Dataset
+from digitreader.decision import Reading
+from digitreader.reader import DigitReader
 from digitreader.training import MODEL
 from experiments.readme import BLOCKS, render
 from experiments.recipe import BASE, CANDIDATES, FINALISTS, SEEDS
 from experiments.runs import committed_settings, network_input
+from experiments.samples import DIGITS
 from tests.conftest import REQUIRED_FIGURES
 
 TOP_LEVEL = {
@@ -30,6 +33,7 @@ TOP_LEVEL = {
     "README.md",
     "benchmarks",
     "digitreader",
+    "docs",
     "experiments",
     "figures",
     "models",
@@ -46,6 +50,11 @@ def model(root: Path) -> Any:
     import keras
 
     return keras.models.load_model(root / MODEL)
+
+
+def unchanged(root: Path, path: str | Path) -> bool:
+    """Return whether a path is as committed: not so after `make run`."""
+    return subprocess.run(["git", "diff", "--quiet", "HEAD", "--", path], cwd=root).returncode == 0
 
 
 def test_model_file(root: Path, card: dict[str, Any]) -> None:
@@ -153,10 +162,20 @@ def test_readme_sections_in_order(root: Path) -> None:
 
 def test_result_files_share_a_schema(root: Path) -> None:
     files = sorted((root / "experiments" / "results").glob("*.json"))
-    assert {file.stem for file in files} == {"backends", "no_augmentation", "recipe", "seeds"}
+    assert {file.stem for file in files} == {"backends", "no_augmentation", "recipe", "samples", "seeds"}
     for file in files:
         for row in json.loads(file.read_text()):
             assert {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"} <= row.keys(), file
+
+
+def test_samples_are_read_as_stated(root: Path) -> None:
+    reader = DigitReader()
+    for row in json.loads((root / "experiments" / "results" / "samples.json").read_text()):
+        path = root / "docs" / "samples" / row["file"]
+        reading = reader.predict_image(path) if row["file"] in DIGITS else reader.read(path, zip_codes=True)
+        assert row["text"] == (str(reading.digit) if isinstance(reading, Reading) else reading.text)
+        assert row["confidence"] == pytest.approx(reading.confidence, abs=1e-3)
+        assert (row["decision"], row["reason"]) == (reading.decision, reading.reason)
 
 
 def test_results_belong_to_the_committed_model(root: Path, card: dict[str, Any]) -> None:
@@ -188,7 +207,7 @@ def test_every_backend_predicts_the_same(root: Path, card: dict[str, Any]) -> No
     rows = json.loads((root / "experiments" / "results" / "backends.json").read_text())
     assert {row["backend"] for row in rows} == {"tensorflow", "torch", "jax"}
     assert max(row["largest_difference"] for row in rows) < 1e-4
-    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", MODEL], cwd=root).returncode == 0:
+    if unchanged(root, MODEL):
         assert {row["model_sha256"] for row in rows} == {card["model_sha256"]}
 
 

@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from benchmarks.results import write_result
-from digitreader.data import load_mnist, load_writers
+from digitreader.data import Dataset, Writers, load_mnist, load_writers
 from digitreader.decision import FieldReading
 from digitreader.errors import ImageError
 from digitreader.reader import DigitReader
@@ -51,10 +52,16 @@ class Outcome:
     doubt: float
 
 
+@cache
+def tools() -> tuple[Dataset, Writers, DigitReader]:
+    """Return what each process needs, loaded once."""
+    cv2.setNumThreads(1)
+    return load_mnist(), load_writers(), DigitReader(threads=1)
+
+
 def read_chunk(name: str, number: int) -> list[Outcome]:
     """Compose and read `CHUNK` lines of a style."""
-    cv2.setNumThreads(1)
-    data, writers, reader = load_mnist(), load_writers(), DigitReader(threads=1)
+    data, writers, reader = tools()
     style, digits = STYLES[name]
     hyphen_after = 5 if digits == 9 else None
     composed = lines(
@@ -105,12 +112,14 @@ def summary(outcomes: Sequence[Outcome], census: frozenset[int]) -> dict[str, An
     right = np.array([outcome.right for outcome in outcomes])
     accepted = np.array([outcome.accepted for outcome in outcomes])
     of_census = np.array([outcome.writer in census for outcome in outcomes])
-    points = curve(outcomes)
+    _, writer = np.unique([outcome.writer for outcome in outcomes], return_inverse=True)
+    by_writer = np.bincount(writer, ~right) / np.bincount(writer)
     return {
         "lines": len(outcomes),
         "writers": len({outcome.writer for outcome in outcomes}),
         "wrong": float(1 - right.mean()),
         "wrong_95": interval(outcomes, np.ones_like(right)),
+        "wrong_if_writers_count_evenly": float(np.mean(by_writer)),
         "wrong_by_population": {
             "Census staff": float(1 - right[of_census].mean()),
             "students": float(1 - right[~of_census].mean()),
@@ -118,7 +127,7 @@ def summary(outcomes: Sequence[Outcome], census: frozenset[int]) -> dict[str, An
         "in_review": float(1 - accepted.mean()),
         "wrong_among_accepted": float((accepted & ~right).sum() / max(accepted.sum(), 1)),
         "wrong_among_accepted_95": interval(outcomes, accepted),
-        "risk_coverage": points,
+        "risk_coverage": curve(outcomes),
     }
 
 

@@ -1,6 +1,7 @@
 """Five-digit fields of MNIST's test writers, each line of one writer's digits, in several styles.
 
-Intervals are bootstrapped over writers: one person's errors come together.
+They are read as codes of which the length is known, and once more without. Intervals are bootstrapped over writers: one
+person's errors come together.
 
     python -m benchmarks.fields
 """
@@ -44,10 +45,11 @@ STYLES: dict[str, tuple[Style, int]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one line."""
+    """What became of one line, read with its length known, and whether it is also right without."""
 
     writer: int
     right: bool
+    right_blind: bool
     accepted: bool
     doubt: float
 
@@ -75,16 +77,22 @@ def read_chunk(name: str, number: int) -> list[Outcome]:
         hyphen_after=hyphen_after,
     )
     found = list(composed)
-    readings = reader.read_fields(line.picture.pixels for line in found)
-    return [outcome(line, reading) for line, reading in zip(found, readings, strict=True)]
+    readings = reader.read_fields((line.picture.pixels for line in found), digits)
+    blind = reader.read_fields(line.picture.pixels for line in found)
+    return [outcome(*of_line) for of_line in zip(found, readings, blind, strict=True)]
 
 
-def outcome(line: Line, reading: FieldReading | ImageError) -> Outcome:
+def outcome(line: Line, reading: FieldReading | ImageError, blind: FieldReading | ImageError) -> Outcome:
     """Return what became of a line: a reading that goes to review whatever its confidence is the most doubtful."""
-    if isinstance(reading, ImageError):
-        return Outcome(line.writer, False, False, 2.0)
-    doubt = 1 - reading.confidence + (reading.reason not in ("ok", "low_confidence"))
-    return Outcome(line.writer, reading.text == line.text, reading.decision == "accept", doubt)
+    if isinstance(reading, ImageError) or isinstance(blind, ImageError):
+        return Outcome(line.writer, right=False, right_blind=False, accepted=False, doubt=2.0)
+    return Outcome(
+        line.writer,
+        right=reading.text == line.text,
+        right_blind=blind.text == line.text,
+        accepted=reading.decision == "accept",
+        doubt=1 - reading.confidence + (reading.reason not in ("ok", "low_confidence")),
+    )
 
 
 def interval(outcomes: Sequence[Outcome], kept: npt.NDArray[np.bool_]) -> list[float]:
@@ -119,6 +127,7 @@ def summary(outcomes: Sequence[Outcome], census: frozenset[int]) -> dict[str, An
         "writers": len({outcome.writer for outcome in outcomes}),
         "wrong": float(1 - right.mean()),
         "wrong_95": interval(outcomes, np.ones_like(right)),
+        "wrong_without_the_length": float(np.mean([not outcome.right_blind for outcome in outcomes])),
         "wrong_if_writers_count_evenly": float(np.mean(by_writer)),
         "wrong_by_population": {
             "Census staff": float(1 - right[of_census].mean()),

@@ -135,9 +135,7 @@ class FieldCalibration:
     Attributes
     ----------
     onnx_sha256 : list of str
-        The line reader and the digits' network that it belongs to.
-    weight : float
-        Of the digits' network, whose opinion on single digits is added to the line reader's.
+        The line reader that it belongs to.
     slope, offset : float
         The logit of the probability that a text is right is a straight line over its margin.
     min_confidence : float
@@ -145,7 +143,6 @@ class FieldCalibration:
     """
 
     onnx_sha256: list[str]
-    weight: float
     slope: float
     offset: float
     min_confidence: float
@@ -252,7 +249,8 @@ class Choice:
     ----------
     text : str
     margin : float
-        How much more probable it is than the next best text, as a logarithm; at most `MAX_MARGIN`.
+        How much more probable it is than the best other text, as a logarithm, up to `MAX_MARGIN`; less than 0 if
+        something that is no digit is more probable.
     shares : tuple of float
         For each symbol: the share of the candidates' probability that has it at this place.
     reason : str
@@ -265,35 +263,10 @@ class Choice:
     reason: Reason
 
 
-def reconsider(candidates: Sequence[Candidate], text: str, opinions: FloatArray, weight: float) -> list[Candidate]:
-    """Return the candidates for a line's text, best first, after a second opinion.
-
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-    text : str
-        The candidate that the second opinion is about.
-    opinions : ndarray of shape (len(text), 10)
-        The logarithm of the probability of each digit at each place of it; a row of zeros is no opinion.
-    weight : float
-        Of the second opinion.
-    """
-    # Of a text of another length it says nothing: such a text is neither helped nor hurt.
-    neutral = float(opinions.max(axis=1).sum())
-
-    def opinion(other: str) -> float:
-        if len(other) != len(text):
-            return neutral
-        rows = zip(other, opinions, strict=True)
-        return sum(float(row[int(symbol)] if symbol.isdigit() else row.min()) for symbol, row in rows)
-
-    weighed = [Candidate(other, score + weight * opinion(other)) for other, score in candidates]
-    return sorted(weighed, key=lambda candidate: -candidate.log_probability)
-
-
 def choose(candidates: Sequence[Candidate], length: int | None = None, codes: frozenset[str] | None = None) -> Choice:
     """Choose among the candidates for a line's text.
 
+    The most probable text of digits is chosen, even if something in the line is more probably no digit.
     What is known of the text, its length or that it is a ZIP code, holds but for one case in a hundred: it decides
     between texts that are about as probable, not against what stands there.
 
@@ -316,12 +289,13 @@ def choose(candidates: Sequence[Candidate], length: int | None = None, codes: fr
         return "ok", 0.0
 
     weighed = [Candidate(text, score + doubt(text)[1]) for text, score in candidates]
-    best, *others = sorted(weighed, key=lambda candidate: -candidate.log_probability)
-    reason = doubt(best.text)[0]
-    if not best.text.strip("-") or NO_DIGIT in best.text:
-        reason = "not_a_digit"
-    margin = min(best.log_probability - others[0].log_probability, MAX_MARGIN) if others else MAX_MARGIN
-    weights = {other.text: math.exp(other.log_probability - best.log_probability) for other in weighed}
+    ranked = sorted(weighed, key=lambda candidate: -candidate.log_probability)
+    readable = [candidate for candidate in ranked if NO_DIGIT not in candidate.text and candidate.text.strip("-")]
+    best = readable[0] if readable else ranked[0]
+    reason = doubt(best.text)[0] if readable and best is ranked[0] else "not_a_digit"
+    others = [candidate.log_probability for candidate in ranked if candidate is not best]
+    margin = max(min(best.log_probability - others[0], MAX_MARGIN), -MAX_MARGIN) if others else MAX_MARGIN
+    weights = {other.text: math.exp(other.log_probability - ranked[0].log_probability) for other in weighed}
     total = sum(weights.values())
     shares = tuple(
         sum(weight for text, weight in weights.items() if len(text) == len(best.text) and text[place] == symbol) / total

@@ -25,25 +25,6 @@ WHOLE = 0.8  # a stroke with more than this share of its ink at one digit is tha
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The part of a line that one digit was read from.
-
-    Attributes
-    ----------
-    ink : ndarray of shape (32, w), dtype float32
-        The ink that is the digit's, on the whole line.
-    box : tuple of int
-        Left, top, right and bottom of the ink, in the original's pixels, right and bottom exclusive.
-    alone : bool
-        Whether there is ink, and no stroke was cut to separate it from its neighbours or from a form.
-    """
-
-    ink: FloatArray
-    box: Box
-    alone: bool
-
-
-@dataclass(frozen=True)
 class LineImage:
     """A line of digits, level and of one height.
 
@@ -58,8 +39,8 @@ class LineImage:
     pixels: FloatArray
     to_line: npt.NDArray[np.float64]
 
-    def pieces(self, centres: Sequence[float]) -> list[Piece]:
-        """Return the part of each digit.
+    def boxes(self, centres: Sequence[float]) -> list[Box]:
+        """Return the box of each digit's ink: left, top, right and bottom in the original's pixels, the last exclusive.
 
         Parameters
         ----------
@@ -68,23 +49,19 @@ class LineImage:
         """
         inked = self.pixels > INK
         owner = _owners(self.pixels, centres)
-        alone = np.ones(len(centres), np.bool_)
         count, components = cv2.connectedComponents(inked.astype(np.uint8))
         for component in range(1, count):
             places = components == component
             shares = np.bincount(owner[places], minlength=len(centres)) / np.count_nonzero(places)
-            if shares.max() > WHOLE:  # the overhang of a slanted digit
+            if shares.max(initial=0) > WHOLE:  # the overhang of a slanted digit
                 owner[places] = shares.argmax()
-            else:
-                alone[shares > 0] = False
         back = cv2.invertAffineTransform(self.to_line)
         columns = np.arange(self.pixels.shape[1])
-        found = []
-        for digit, centre in enumerate(centres):
-            near = np.abs(columns - centre) < HEIGHT  # not the whole length of a ruled line
-            ink = np.where((owner == digit) & near, self.pixels, np.float32(0))
-            found.append(Piece(ink, _box(ink > INK, centre, back), bool(alone[digit] and (ink > INK).any())))
-        return found
+        return [
+            # Not the whole length of a ruled line
+            _box(inked & (owner == digit) & (np.abs(columns - centre) < HEIGHT), centre, back)
+            for digit, centre in enumerate(centres)
+        ]
 
 
 def _box(inked: npt.NDArray[np.bool_], centre: float, back: npt.NDArray[np.float64]) -> Box:

@@ -1,4 +1,4 @@
-"""What each network says of what the other one reads."""
+"""What both networks see and say of a picture of one digit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from digitreader.arrays import FloatArray
-from digitreader.ctc import align, single_symbols
-from digitreader.decision import LEAST, calibrated
-from digitreader.fields import HEIGHT, LineImage, Piece, line_image
+from digitreader.ctc import single_symbols
+from digitreader.fields import HEIGHT, line_image
 from digitreader.normalize import main_strokes, normalize
-from digitreader.recognizer import COLUMNS, LineRecognizer, Recognizer
+from digitreader.recognizer import LineRecognizer, Recognizer
 
 WIDEST = 2 * HEIGHT  # columns that a single digit may take
 
@@ -43,34 +42,6 @@ def run_both(
     """Return what both networks say of pictures of one digit: logits and opinions, each of shape (n, 10)."""
     (logits,) = recognizer.run(np.array([item.digit for item in prepared]).reshape(-1, 28, 28), "logits")
     return logits, single_opinions([item.line for item in prepared], line_recognizer)
-
-
-def find_pieces(line: LineImage, steps: FloatArray, text: str) -> tuple[list[tuple[int, int]], list[Piece]]:
-    """Return the first and last step of each symbol of a text, and the part of the line that it was read from.
-
-    Parameters
-    ----------
-    line : LineImage
-    steps : ndarray of shape (t, 13), dtype float32
-        What the line reader gave for it.
-    text : str
-    """
-    places = align(steps, text)
-    return places, line.pieces([COLUMNS * (first + last + 1) / 2 for first, last in places])
-
-
-def second_opinion(text: str, pieces: Sequence[Piece], recognizer: Recognizer) -> FloatArray:
-    """Return the logarithms of the probabilities of each digit at each place, shape (len(text), 10).
-
-    A digit that had to be cut from its neighbours gets no opinion, a row of zeros: the network knows whole digits only.
-    """
-    opinions = np.zeros((len(text), 10), np.float32)
-    whole = [place for place, symbol in enumerate(text) if symbol.isdigit() and pieces[place].alone]
-    if whole:
-        images = np.array([normalize(main_strokes(pieces[place].ink)) for place in whole])
-        (logits,) = recognizer.run(images, "logits")
-        opinions[whole] = np.maximum(np.log(np.maximum(calibrated(logits, 1), 1e-30)), LEAST)
-    return opinions
 
 
 def single_opinions(lines: Sequence[FloatArray], recognizer: LineRecognizer) -> FloatArray:

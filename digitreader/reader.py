@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitreader.arrays import FloatArray
-from digitreader.ctc import beam_search, runners_up
+from digitreader.ctc import align, beam_search, runners_up
 from digitreader.decision import (
     Calibration,
     FieldCalibration,
@@ -25,13 +25,13 @@ from digitreader.decision import (
     decide,
     decide_field,
     load_calibration,
-    reconsider,
 )
 from digitreader.errors import ImageError
 from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
-from digitreader.lines import Prepared, find_pieces, prepare, run_both, second_opinion
+from digitreader.lines import Prepared, prepare, run_both
 from digitreader.recognizer import (
+    COLUMNS,
     FIELDS_COMMAND,
     MODELS,
     LineRecognizer,
@@ -85,7 +85,7 @@ class DigitReader:
         networks = [self.recognizer.path, self.line_recognizer.path]
         self.calibration = load_calibration(Calibration, models / "reader.json", networks, "digits calibrate")
         self.field_calibration = load_calibration(
-            FieldCalibration, models / "line_reader.json", networks, FIELDS_COMMAND
+            FieldCalibration, models / "line_reader.json", networks[1:], FIELDS_COMMAND
         )
         keras_path = models / "mnist_cnn.keras"
         if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
@@ -175,16 +175,12 @@ class DigitReader:
         image = self._load(source)
         line = line_image(find_ink(image.pixels))
         (steps,) = self.line_recognizer.run(line.pixels[np.newaxis])
-        candidates = beam_search(steps)
-        places, pieces = find_pieces(line, steps, text := candidates[0].text)
-        opinions = second_opinion(text, pieces, self.recognizer)
-        choice = choose(reconsider(candidates, text, opinions, self.field_calibration.weight), length, codes)
-        if len(choice.text) != len(text):
-            places, pieces = find_pieces(line, steps, choice.text)
+        choice = choose(beam_search(steps), length, codes)
+        places = align(steps, choice.text)
         scale_x, scale_y = (size / side for size, side in zip(image.size, image.pixels.shape[1::-1], strict=True))
         boxes = [
             (round(left * scale_x), round(top * scale_y), round(right * scale_x), round(bottom * scale_y))
-            for left, top, right, bottom in (piece.box for piece in pieces)
+            for left, top, right, bottom in line.boxes([COLUMNS * (first + last + 1) / 2 for first, last in places])
         ]
         return decide_field(choice, boxes, runners_up(steps, places, choice.text), self.field_calibration)
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from digitreader.arrays import FloatArray
 from digitreader.ctc import beam_search
 from digitreader.data import load_mnist, load_writers
+from digitreader.decision import choose
 from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT, INK, line_image
 from digitreader.images import find_ink
@@ -154,7 +155,7 @@ def main() -> None:
             scores = scorer.predict_log_proba(recognizer.run(images, "embedding")[0])
             wrong["over-segmentation"] += best_path(pixels, edges, found, scores) != line.text
             between = time.perf_counter()
-            wrong["line reader"] += beam_search(line_recognizer.run(pixels[np.newaxis])[0])[0].text != line.text
+            wrong["line reader"] += choose(beam_search(line_recognizer.run(pixels[np.newaxis])[0])).text != line.text
             seconds["over-segmentation"] += between - started
             seconds["line reader"] += time.perf_counter() - between
         rows += [row(method, name, wrong[method], seconds[method], line_recognizer, recognizer) for method in wrong]

@@ -28,7 +28,6 @@ from digitreader.decision import (
     decide_field,
     fit_temperature,
     load_calibration,
-    reconsider,
     threshold_for,
 )
 from digitreader.errors import CalibrationError, MissingExtraError, ModelError
@@ -151,7 +150,7 @@ def candidates(**log_probabilities: float) -> list[Candidate]:
     return sorted(found, key=lambda candidate: -candidate.log_probability)
 
 
-FIELDS = FieldCalibration(onnx_sha256=[], weight=1.0, slope=1.0, offset=0.0, min_confidence=0.95)
+FIELDS = FieldCalibration(onnx_sha256=[], slope=1.0, offset=0.0, min_confidence=0.95)
 CODES = frozenset({"60601", "10001"})
 
 
@@ -175,19 +174,6 @@ def test_a_field_is_as_sure_as_its_margin() -> None:
     assert json.loads(json.dumps(reading.to_dict()))["digits"][0]["runner_up"] == "0"
 
 
-def test_a_second_opinion_is_added() -> None:
-    opinions = np.zeros((3, 10), np.float32)
-    opinions[1] = -8
-    opinions[1, 4] = -0.01  # the middle digit is a 4, of the others it says nothing
-    first = candidates(_193=-0.5, _143=-1.2, _19=-3.0, _1_3=-4.0)
-    second = reconsider(first, "193", opinions, weight=0.5)
-    assert [candidate.text for candidate in second] == ["143", "19", "193", "1-3"]
-    assert second[0].log_probability == pytest.approx(-1.205)
-    assert reconsider(first, "193", opinions, weight=0) == first
-    assert reconsider(first, "193", np.zeros((3, 10), np.float32), weight=1) == first
-    assert reconsider(candidates(_=-0.1), "", np.zeros((0, 10), np.float32), weight=1)[0].text == ""
-
-
 def test_a_close_field_goes_to_review() -> None:
     reading = read(choose(candidates(_12345=-0.5, _12845=-1.0)))
     assert (reading.text, reading.decision, reading.reason) == ("12345", "review", "low_confidence")
@@ -199,8 +185,11 @@ def test_a_single_candidate_is_sure_but_not_without_bounds() -> None:
 
 @pytest.mark.parametrize("text", ["", "-", "12?45", "?"])
 def test_a_field_without_digits_goes_to_review(text: str) -> None:
-    reading = read(choose([Candidate(text, -0.01), Candidate("99999", -9.0)]))
-    assert (reading.decision, reading.reason) == ("review", "not_a_digit")
+    reading = read(choose([Candidate(text, -0.01), Candidate("12945", -5.0), Candidate("12845", -9.0)]))
+    assert (reading.text, reading.decision, reading.reason) == ("12945", "review", "not_a_digit")
+    assert reading.confidence < 0.01
+    alone = read(choose([Candidate(text, -0.01)]))
+    assert (alone.text, alone.decision, alone.reason) == (text, "review", "not_a_digit")
 
 
 def test_a_known_length_decides_between_close_texts_only() -> None:

@@ -140,6 +140,7 @@ def train(arguments: argparse.Namespace) -> Path:
 
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # a third faster where TensorFlow leaves it off
     import keras
+    import tensorflow as tf
 
     keras.utils.set_random_seed(SEED)
     steps = arguments.parts * -(-PART // arguments.batch_size)
@@ -154,15 +155,18 @@ def train(arguments: argparse.Namespace) -> Path:
         model.compile(keras.optimizers.Adam(schedule, clipnorm=5), loss=ctc_loss)
 
     def endless(epoch: int) -> Iterator[tuple[Any, Any]]:
-        rng = np.random.default_rng((SEED, epoch))
+        rng = np.random.default_rng((SEED, int(epoch)))
         while True:
             yield from batches(training, arguments.batch_size, rng)
 
+    shapes = tf.TensorSpec((None, HEIGHT, None, 1), tf.float32), tf.TensorSpec((None, None), tf.int32)
     STATE.mkdir(parents=True, exist_ok=True)
     for epoch in range(int(model.optimizer.iterations) // steps, arguments.epochs):
-        model.fit(endless(epoch), steps_per_epoch=steps, initial_epoch=epoch, epochs=epoch + 1, shuffle=False)
+        lines = tf.data.Dataset.from_generator(endless, args=[epoch], output_signature=shapes).prefetch(4)
+        model.fit(lines, steps_per_epoch=steps, initial_epoch=epoch, epochs=epoch + 1, shuffle=False)
         print(f"wrong validation lines: {wrong_share(model, validation):.2%}", flush=True)
-        model.save(unfinished)
+        model.save(partial := unfinished.with_suffix(".part.keras"))
+        partial.replace(unfinished)  # a kill while it is written loses no epoch
     unfinished.replace(trained)
     return trained
 

@@ -20,7 +20,7 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
     folder without images.
     """
     for argument in arguments:
-        if argument in (STDIN, ""):
+        if argument in (STDIN, "") or Path(argument).is_file():  # which may have a name like scan[1].png
             yield argument
         elif Path(argument).is_dir():
             files = (file for file in Path(argument).rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())

@@ -66,6 +66,7 @@ def test_piped_output_is_plain_columns(pictures: Path) -> None:
 
 def test_a_terminal_gets_a_table(pictures: Path) -> None:
     Image.fromarray(seven()).save(pictures / "q[red]b[final].png")
+    Image.new("L", (50, 50), "white").save(pictures / "qrbf.png")  # which the name would match if it were a pattern
     leader, follower = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen(

@@ -108,6 +108,7 @@ def read_part(path: Path) -> Part:
 
 def compose_missing(count: int, *, validation: bool, jobs: int | None) -> list[Path]:
     """Return files of lines; those that are not there yet are composed, `jobs` at a time."""
+    load_mnist(), load_writers()  # downloaded here, not by all processes at once
     FOLDER.mkdir(parents=True, exist_ok=True)
     kind = "validation" if validation else "training"
     paths = [FOLDER / f"{kind}-{number:04d}.npz" for number in range(count)]

@@ -119,7 +119,10 @@ def training_pieces(recognizer: Recognizer) -> tuple[FloatArray, npt.NDArray[np.
     embeddings, classes = [], []
     for number, style in enumerate(STYLES.values()):
         for line in tqdm(composed(style, TRAINING, SEED + number, validation=False), "training lines"):
-            image = line_image(find_ink(line.picture.pixels))
+            try:
+                image = line_image(find_ink(line.picture.pixels))
+            except BlankImageError:
+                continue
             edges = cuts(image.pixels)
             _, extents, images = segments(image.pixels, edges)
             boxes = line.picture.boxes

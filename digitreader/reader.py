@@ -177,12 +177,13 @@ class DigitReader:
         (steps,) = self.line_recognizer.run(line.pixels[np.newaxis])
         choice = choose(beam_search(steps), length, codes)
         places = align(steps, choice.text)
-        scale_x, scale_y = (size / side for size, side in zip(image.size, image.pixels.shape[1::-1], strict=True))
-        boxes = [
-            (round(left * scale_x), round(top * scale_y), round(right * scale_x), round(bottom * scale_y))
-            for left, top, right, bottom in line.boxes([COLUMNS * (first + last + 1) / 2 for first, last in places])
-        ]
-        return decide_field(choice, boxes, runners_up(steps, places, choice.text), self.field_calibration)
+        found = np.array(line.boxes([COLUMNS * (first + last + 1) / 2 for first, last in places])).reshape(-1, 4)
+        scale = np.divide(image.size, image.pixels.shape[1::-1])
+        # A box of tilted writing may reach beyond the picture.
+        boxes = np.clip(np.rint(found * np.tile(scale, 2)), 0, np.tile(image.size, 2)).astype(int).tolist()
+        return decide_field(
+            choice, list(map(tuple, boxes)), runners_up(steps, places, choice.text), self.field_calibration
+        )
 
     def read_fields(
         self, sources: Iterable[Source], length: int | None = None, *, zip_codes: bool = False

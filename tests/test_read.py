@@ -80,6 +80,15 @@ def test_boxes_stand_where_the_digits_are(reader: DigitReader, composed: Compose
     assert np.quantile(overlaps, 0.1) > 0.5
 
 
+def test_boxes_lie_in_the_picture(reader: DigitReader, composed: Compose) -> None:
+    for line in composed(replace(CLEAN, rotation=(-10, 10), slant=(-0.3, 0.3), margin=(0, 0.5)), 20):
+        height, width = line.picture.pixels.shape[:2]
+        for digit in reader.read(line.picture.pixels).digits:
+            left, top, right, bottom = digit.box
+            assert 0 <= left < right <= width
+            assert 0 <= top < bottom <= height
+
+
 def test_boxes_are_in_the_files_own_pixels(reader: DigitReader, composed: Compose) -> None:
     (line,) = composed(replace(CLEAN, scale=(4, 4)), 1)
     image = Image.fromarray(line.picture.pixels)

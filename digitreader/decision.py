@@ -61,7 +61,7 @@ class FieldDigit:
     Attributes
     ----------
     digit : str
-        "0" to "9", or the hyphen of a ZIP+4 code.
+        "0" to "9", or the hyphen of a ZIP+4 code; "?" for what is no digit, in a line that cannot be read otherwise.
     confidence : float
         Probability of the symbol at its place in the line.
     box : tuple of int
@@ -295,6 +295,8 @@ def choose(candidates: Sequence[Candidate], length: int | None = None, codes: fr
     reason = doubt(best.text)[0] if readable and best is ranked[0] else "not_a_digit"
     others = [candidate.log_probability for candidate in ranked if candidate is not best]
     margin = max(min(best.log_probability - others[0], MAX_MARGIN), -MAX_MARGIN) if others else MAX_MARGIN
+    if not readable:
+        margin = -MAX_MARGIN
     weights = {other.text: math.exp(other.log_probability - ranked[0].log_probability) for other in weighed}
     total = sum(weights.values())
     shares = tuple(

@@ -190,6 +190,7 @@ def test_a_field_without_digits_goes_to_review(text: str) -> None:
     assert reading.confidence < 0.01
     alone = read(choose([Candidate(text, -0.01)]))
     assert (alone.text, alone.decision, alone.reason) == (text, "review", "not_a_digit")
+    assert alone.confidence < 1e-6
 
 
 def test_a_known_length_decides_between_close_texts_only() -> None:

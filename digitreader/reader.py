@@ -230,9 +230,16 @@ def _or_error(call: Callable[[Source], Result], source: Source) -> Result | Imag
         return error
 
 
+def _is_single(sources: object) -> bool:
+    """Return whether this is one source, not many of them; an array with a last axis of colours is one picture."""
+    if isinstance(sources, np.ndarray):
+        return sources.ndim < 3 or (sources.ndim == 3 and sources.shape[2] in (1, 3, 4))
+    return isinstance(sources, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(sources, "read")
+
+
 def _side_by_side(work: Callable[[Sequence[Source]], list[Result]], sources: Iterable[Source]) -> Iterator[Result]:
     """Yield what some work makes of each source, in order; a thread for each core takes `GROUP` of them at once."""
-    if isinstance(sources, str | bytes | os.PathLike):
+    if _is_single(sources):
         raise TypeError("Many sources are needed, in a list or an iterator; for one there are predict_image and read.")
     remaining = iter(sources)
     threads = os.cpu_count() or 1

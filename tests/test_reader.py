@@ -176,7 +176,18 @@ def test_the_number_of_threads_changes_nothing(reader: DigitReader, mnist: Datas
     np.testing.assert_allclose(DigitReader(threads=1).predict_proba(images), reader.predict_proba(images), atol=1e-6)
 
 
-@pytest.mark.parametrize("single", ["seven.png", b"seven", Path("seven.png")])
+@pytest.mark.parametrize(
+    "single",
+    [
+        "seven.png",
+        b"seven",
+        bytearray(b"seven"),
+        Path("seven.png"),
+        io.BytesIO(b"seven"),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((40, 30, 3), np.uint8),
+    ],
+)
 def test_a_single_source_is_not_many(reader: DigitReader, single: Any) -> None:
     with pytest.raises(TypeError, match="predict_image"):
         next(reader.predict_images(single))

@@ -25,22 +25,14 @@ from digitreader.data import Dataset, Writers, load_mnist, load_writers
 from digitreader.decision import FieldReading
 from digitreader.errors import ImageError
 from digitreader.reader import DigitReader
-from experiments.compose import BOXED, CLEAN, PLAIN, RULED, SPECKLED, TOUCHING, Line, Style, lines
+from experiments.compose import FIELDS, PLAIN, Line, lines
 
 COMMAND = "python -m benchmarks.fields"
 SEED = 2026
 COUNT = 5000
 CHUNK = 50
 RESAMPLES = 2000
-STYLES: dict[str, tuple[Style, int]] = {
-    "clean and apart": (CLEAN, 5),
-    "noise and uneven light": (PLAIN, 5),
-    "on a ruled line": (RULED, 5),
-    "specks and broken strokes": (SPECKLED, 5),
-    "touching": (TOUCHING, 5),
-    "in form boxes": (BOXED, 5),
-    "ZIP+4": (PLAIN, 9),
-}
+STYLES = {name: (style, 5) for name, style in FIELDS.items()} | {"ZIP+4": (PLAIN, 9)}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ Range = tuple[float, float]
 
 FINE = 4  # outlines are kept on a grid this many times finer than MNIST's pixels
 FAR = -100.0  # signed distance of empty paper
-HEIGHT = 20  # of a digit, in MNIST's pixels
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,15 @@ RULED = replace(PLAIN, ruled=1)
 BOXED = replace(PLAIN, boxed=1, gap=(3, 8))
 TOUCHING = replace(PLAIN, touching=0.6, gap=(0.5, 4))
 SPECKLED = replace(PLAIN, specks=(3, 20), broken=0.4)
+FIELDS = {
+    "clean and apart": CLEAN,
+    "noise and uneven light": PLAIN,
+    "on a ruled line": RULED,
+    "specks and broken strokes": SPECKLED,
+    "touching": TOUCHING,
+    "in form boxes": BOXED,
+}
+"""The styles of fields that methods are compared and the reader is measured on."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from digitreader.ctc import BLANK, SYMBOLS
 from digitreader.export import write_onnx
 from digitreader.fields import HEIGHT
 from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS
-from experiments.lines import PART, VALIDATION_PARTS, compose_missing, read_part
+from experiments.lines import PART, VALIDATION_PARTS, Part, compose_missing, read_part
 from experiments.runs import ROOT
 
 SEED = 42
@@ -92,18 +92,22 @@ def greedy(logits: npt.NDArray[np.float32]) -> list[str]:
     return texts
 
 
+def of_similar_width(part: Part, size: int) -> list[npt.NDArray[np.int64]]:
+    """Return the places of a file's lines in groups of `size`, narrow lines first."""
+    order = np.argsort([image.shape[1] for image in part.pixels], kind="stable")
+    return [order[k : k + size] for k in range(0, len(order), size)]
+
+
 def wrong_share(model: Any, parts: Sequence[Path]) -> float:
     """Return the share of the lines that greedy decoding misreads."""
     wrong = total = 0
     for path in parts:
         part = read_part(path)
-        order = np.argsort([image.shape[1] for image in part.pixels], kind="stable")
-        for k in range(0, len(order), 50):
-            group = order[k : k + 50]
+        for group in of_similar_width(part, 50):
             images, _ = padded([part.pixels[i] for i in group], [part.texts[i] for i in group])
             read = greedy(model.predict_on_batch(images))
             wrong += sum(text != part.texts[i] for text, i in zip(read, group, strict=True))
-        total += len(order)
+        total += len(part.texts)
     return wrong / total
 
 
@@ -111,8 +115,7 @@ def batches(parts: Sequence[Path], size: int, rng: np.random.Generator) -> Itera
     """Yield images (n, 32, w, 1) and labels (n, l), padded, of lines of similar width, in random order and bent."""
     for path in rng.permutation(np.array(parts, object)):
         part = read_part(path)
-        order = np.argsort([image.shape[1] for image in part.pixels], kind="stable")
-        groups = [order[k : k + size] for k in range(0, len(order), size)]
+        groups = of_similar_width(part, size)
         for group in rng.permutation(len(groups)):
             yield padded([bent(part.pixels[k], rng) for k in groups[group]], [part.texts[k] for k in groups[group]])
 

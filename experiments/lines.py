@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from digitreader import fields, images
+from digitreader.arrays import ByteArray
 from digitreader.calibrate import validation_rows
 from digitreader.data import load_mnist, load_writers
 from digitreader.errors import BlankImageError
@@ -50,9 +51,8 @@ class Part:
     texts: list[str]
 
 
-def validation_mask() -> npt.NDArray[np.bool_]:
+def validation_mask(labels: ByteArray) -> npt.NDArray[np.bool_]:
     """Return which rows of MNIST's training set the notebook validates on, shape (60000,): not trained on here."""
-    labels = load_mnist().y_train
     mask = np.zeros(len(labels), np.bool_)
     mask[validation_rows(labels, read_card()["split"]["validation_rows_sha256"])] = True
     return mask
@@ -61,7 +61,8 @@ def validation_mask() -> npt.NDArray[np.bool_]:
 def compose_part(path: Path, number: int, validation: bool) -> None:
     """Compose and store one file of lines."""
     cv2.setNumThreads(1)
-    data, writers, held_out = load_mnist(), load_writers(), validation_mask()
+    data, writers = load_mnist(), load_writers()
+    held_out = validation_mask(data.y_train)
     rows = held_out if validation else ~held_out
     digits, labels, names = data.x_train[rows], data.y_train[rows], writers.train[rows]
     rng = np.random.default_rng((7, number, validation))
@@ -108,11 +109,12 @@ def read_part(path: Path) -> Part:
 
 def compose_missing(count: int, *, validation: bool, jobs: int | None) -> list[Path]:
     """Return files of lines; those that are not there yet are composed, `jobs` at a time."""
-    load_mnist(), load_writers()  # downloaded here, not by all processes at once
     FOLDER.mkdir(parents=True, exist_ok=True)
     kind = "validation" if validation else "training"
     paths = [FOLDER / f"{kind}-{number:04d}.npz" for number in range(count)]
     missing = [(path, number, validation) for number, path in enumerate(paths) if not path.exists()]
+    if missing:
+        load_mnist(), load_writers()  # downloaded here, not by all processes at once
     with ProcessPoolExecutor(jobs) as pool:
         for _ in tqdm(pool.map(compose_part, *zip(*missing, strict=True)), f"{kind} lines", len(missing), unit="file"):
             pass

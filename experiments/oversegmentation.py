@@ -31,21 +31,13 @@ from digitreader.fields import HEIGHT, INK, line_image
 from digitreader.images import find_ink
 from digitreader.normalize import normalize
 from digitreader.recognizer import LineRecognizer, Recognizer, sha256
-from experiments.compose import BOXED, CLEAN, PLAIN, RULED, SPECKLED, TOUCHING, Line, Style, lines
+from experiments.compose import FIELDS, Line, Style, lines
 from experiments.lines import validation_mask
 from experiments.provenance import provenance
 from experiments.runs import Row, write_rows
 
 SEED = 3
 TRAINING, VALIDATION = 500, 300  # lines a style
-STYLES: dict[str, Style] = {
-    "clean and apart": CLEAN,
-    "noise and uneven light": PLAIN,
-    "on a ruled line": RULED,
-    "specks and broken strokes": SPECKLED,
-    "touching": TOUCHING,
-    "in form boxes": BOXED,
-}
 NO_DIGIT = 10
 PIECES = 5  # neighbouring pieces that may make up one digit
 WIDEST = 1.2 * HEIGHT
@@ -109,7 +101,8 @@ def best_path(pixels: FloatArray, edges: Sequence[int], found: Sequence[Segment]
 
 def composed(style: Style, count: int, seed: int, *, validation: bool) -> list[Line]:
     """Return lines of five digits of the notebook's validation or training rows."""
-    data, writers, held_out = load_mnist(), load_writers(), validation_mask()
+    data, writers = load_mnist(), load_writers()
+    held_out = validation_mask(data.y_train)
     rows = held_out if validation else ~held_out
     return list(lines(data.x_train[rows], data.y_train[rows], writers.train[rows], style, count=count, seed=seed))
 
@@ -117,7 +110,7 @@ def composed(style: Style, count: int, seed: int, *, validation: bool) -> list[L
 def training_pieces(recognizer: Recognizer) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Return embeddings (n, 256) and classes (n,), 0 to 10, of segments of training lines."""
     embeddings, classes = [], []
-    for number, style in enumerate(STYLES.values()):
+    for number, style in enumerate(FIELDS.values()):
         for line in tqdm(composed(style, TRAINING, SEED + number, validation=False), "training lines"):
             try:
                 image = line_image(find_ink(line.picture.pixels))
@@ -143,7 +136,7 @@ def main() -> None:
     features, classes = training_pieces(recognizer)
     scorer = LogisticRegression(C=0.1, max_iter=200).fit(features, classes)
     rows: list[Row] = []
-    for number, (name, style) in enumerate(STYLES.items()):
+    for number, (name, style) in enumerate(FIELDS.items()):
         wrong = {"over-segmentation": 0, "line reader": 0}
         seconds = dict.fromkeys(wrong, 0.0)
         for line in tqdm(composed(style, VALIDATION, 100 + SEED + number, validation=True), name):

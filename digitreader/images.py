@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -28,8 +27,8 @@ WORKING_SIDE = 1024  # larger images are reduced: no digit needs more
 
 TINY = 24  # pixels: in a picture no larger, a digit's strokes fill too much to fit the paper closely
 TWO_KINDS = 0.8  # share of the variance that two kinds of pixels explain; a mere slope of light has 0.75
-MIN_CONTRAST = 0.08  # of ink against paper, of the whole range from black to white
-"""Fainter marks count as paper."""
+MIN_CONTRAST = 0.08
+"""Distance in RGB, each channel from 0 to 1, of ink from paper: 12 grey levels of 255. Fainter marks count as paper."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
     max_bytes : int
         Largest size of a file.
     max_pixels : int
-        Largest number of pixels.
+        Largest number of pixels. Of files, Pillow never opens any with more than 178,956,970.
 
     Raises
     ------
@@ -79,11 +78,9 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
     if not content:
         raise ImageFormatError(f"{name} is empty.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's doubts about a file that it reads all the same
-            image = Image.open(BytesIO(content), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(f"{name} has more pixels than the {max_pixels:,} allowed.") from error
+        image = Image.open(BytesIO(content), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(f"{name} is too large: {error}") from error
     except UnidentifiedImageError as error:
         raise ImageFormatError(
             f"{name} is not an image in a format that is read ({', '.join(FORMATS)}), or its header is damaged."
@@ -104,7 +101,7 @@ def _read(source: Any, max_bytes: int) -> tuple[str, bytes]:
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         if Path(name).is_dir() and name:
-            raise ImageFormatError(f"{name} is a folder in which there are no images.")
+            raise ImageFormatError(f"{name} is a folder, not an image file.")
         try:
             with Path(source).open("rb") as stream:
                 content = stream.read(max_bytes + 1)
@@ -140,13 +137,11 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 def _decode(image: Image.Image, name: str, size: tuple[int, int]) -> LoadedImage:
     """Return a PIL image, which had this size in its file, as RGB pixels the way up that EXIF states."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image.load()
-            upright = image
-            with contextlib.suppress(Exception):  # a damaged EXIF block states nothing
-                upright = ImageOps.exif_transpose(image)
-            pixels = _pixels(upright, name)
+        image.load()
+        upright = image
+        with contextlib.suppress(Exception):  # a damaged EXIF block states nothing
+            upright = ImageOps.exif_transpose(image)
+        pixels = _pixels(upright, name)
     except ImageError:
         raise
     except Exception as error:  # Pillow's parsers let many kinds through
@@ -188,7 +183,8 @@ def _on_white(pixels: ByteArray) -> ByteArray:
     """
     colours, cover = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
     laid: ByteArray = ((colours * cover + 255 * (255 - cover) + 127) // 255).astype(np.uint8)
-    if np.ptp(laid) < 255 * MIN_CONTRAST and np.ptp(cover) >= 255 * MIN_CONTRAST:
+    seen, covered = np.linalg.norm(np.ptp(laid, axis=(0, 1))), np.sqrt(3) * np.ptp(cover)  # of white on black
+    if seen < 255 * MIN_CONTRAST <= covered:
         laid = ((colours * cover + 127) // 255).astype(np.uint8)
     return _reduce(laid)
 
@@ -205,8 +201,8 @@ def _array_pixels(array: npt.NDArray[Any], max_pixels: int) -> ByteArray:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
-        return _sixteen_bits(array)
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in either order of bytes
+        return _sixteen_bits(array.astype(np.uint16, copy=False))
     if not np.issubdtype(array.dtype, np.floating):
         raise ImageFormatError(f"An array of {array.dtype} is no image: uint8, uint16, bool or float is needed.")
     if not np.isfinite(array).all():

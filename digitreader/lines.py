@@ -14,6 +14,7 @@ from digitreader.normalize import main_strokes, normalize
 from digitreader.recognizer import LineRecognizer, Recognizer
 
 WIDEST = 2 * HEIGHT  # columns that a single digit may take
+STEP = HEIGHT // 2  # lines are padded to multiples of this width, so that few calls read many of them
 
 
 class Prepared(NamedTuple):
@@ -54,10 +55,12 @@ def single_opinions(lines: Sequence[FloatArray], recognizer: LineRecognizer) -> 
     recognizer : LineRecognizer
     """
     opinions = np.full((len(lines), 10), -np.inf, np.float32)
-    narrow = [number for number, line in enumerate(lines) if line.shape[1] <= WIDEST]
-    if narrow:
-        batch = np.zeros((len(narrow), HEIGHT, max(lines[number].shape[1] for number in narrow)), np.float32)
-        for row, number in zip(batch, narrow, strict=True):
-            row[:, : lines[number].shape[1]] = lines[number]
-        opinions[narrow] = single_symbols(recognizer.run(batch))[:, :10]
+    widths = np.array([STEP * -(-line.shape[1] // STEP) for line in lines], int)
+    for width in range(STEP, WIDEST + 1, STEP):  # by its own width alone: a reading depends on no neighbour
+        members = np.flatnonzero(widths == width)
+        if members.size:
+            batch = np.zeros((len(members), HEIGHT, width), np.float32)
+            for row, number in zip(batch, members.tolist(), strict=True):
+                row[:, : lines[number].shape[1]] = lines[number]
+            opinions[members] = single_symbols(recognizer.run(batch))[:, :10]
     return opinions

@@ -52,7 +52,7 @@ class DigitReader:
     models : path
         Folder with `mnist_cnn.onnx`, `line_reader.onnx`, and their calibrations `reader.json` and `line_reader.json`.
     threads : int
-        Threads of one call; 0 is one for each core.
+        Threads that a call takes; 0 is one for each core.
     max_bytes, max_pixels : int
         Larger files and images are refused.
 
@@ -80,6 +80,7 @@ class DigitReader:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         models = Path(models)
+        self.threads = threads or os.cpu_count() or 1
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
         self.line_recognizer = LineRecognizer(models / "line_reader.onnx", threads=threads)
         networks = [self.recognizer.path, self.line_recognizer.path]
@@ -136,7 +137,7 @@ class DigitReader:
     def predict_images(self, sources: Iterable[Source]) -> Iterator[Reading | ImageError]:
         """Read many pictures of one digit each and yield a reading or an error for each, in order.
 
-        They are read side by side, a few dozen ahead of what is yielded.
+        They are read side by side; for each thread, `GROUP` of them may be read ahead of what is yielded.
 
         Raises
         ------
@@ -149,7 +150,7 @@ class DigitReader:
             readings = iter(self.decide([item for item in prepared if not isinstance(item, ImageError)]))
             return [item if isinstance(item, ImageError) else next(readings) for item in prepared]
 
-        yield from _side_by_side(predict_group, sources)
+        yield from _side_by_side(predict_group, sources, self.threads)
 
     def read(self, source: Source, length: int | None = None, *, zip_codes: bool = False) -> FieldReading:
         """Read a picture of a line of digits, such as a ZIP code.
@@ -190,8 +191,7 @@ class DigitReader:
     ) -> Iterator[FieldReading | ImageError]:
         """Read many pictures of a line each and yield a reading or an error for each, in order.
 
-        They are read side by side, a few dozen ahead of what is yielded. The parameters and the other errors are those
-        of `read`.
+        They are read side by side, as in `predict_images`. The parameters and the other errors are those of `read`.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class DigitReader:
         def read_group(group: Sequence[Source]) -> list[FieldReading | ImageError]:
             return [_or_error(lambda item: self.read(item, length, zip_codes=zip_codes), source) for source in group]
 
-        yield from _side_by_side(read_group, sources)
+        yield from _side_by_side(read_group, sources, self.threads)
 
     def prepare(self, source: Source) -> Prepared:
         """Return what the networks see of a picture of one digit.
@@ -237,17 +237,21 @@ def _is_single(sources: object) -> bool:
     return isinstance(sources, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(sources, "read")
 
 
-def _side_by_side(work: Callable[[Sequence[Source]], list[Result]], sources: Iterable[Source]) -> Iterator[Result]:
-    """Yield what some work makes of each source, in order; a thread for each core takes `GROUP` of them at once."""
+def _side_by_side(
+    work: Callable[[Sequence[Source]], list[Result]], sources: Iterable[Source], threads: int
+) -> Iterator[Result]:
+    """Yield what some work makes of each source, in order; each of some threads takes `GROUP` of them at once."""
     if _is_single(sources):
         raise TypeError("Many sources are needed, in a list or an iterator; for one there are predict_image and read.")
     remaining = iter(sources)
-    threads = os.cpu_count() or 1
     pending: deque[Future[list[Result]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         while group := list(islice(remaining, GROUP)):
             pending.append(pool.submit(work, group))
             if len(pending) > threads:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # who stops early waits for nothing that is not begun

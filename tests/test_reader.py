@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import warnings
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from digitreader.data import Dataset
 from digitreader.decision import Reading
 from digitreader.errors import BlankImageError, ImageError
 from digitreader.images import Source
-from digitreader.reader import DigitReader
+from digitreader.reader import GROUP, DigitReader
 from experiments.compose import PHOTO, RULED, Style, compose, non_digit, outline
 
 
@@ -154,6 +156,42 @@ def test_a_reading_does_not_depend_on_its_neighbours(reader: DigitReader, mnist:
     together = reader.predict_proba(images)
     alone = np.concatenate([reader.predict_proba(image[np.newaxis]) for image in images])
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_a_reading_of_many_pictures_is_that_of_each(reader: DigitReader, mnist: Dataset) -> None:
+    """Of narrow and wide ones: no network sees a picture otherwise because of who stands beside it."""
+    pictures = [np.pad(image, 2) for image in mnist.x_train[:48]]
+    for alone, together in zip(map(reader.predict_image, pictures), reader.predict_images(pictures), strict=True):
+        assert isinstance(together, Reading)
+        np.testing.assert_allclose(together.probabilities, alone.probabilities, atol=1e-5)
+        assert together.reason == alone.reason
+
+
+def test_reading_many_leaves_the_warnings_of_a_program_alone(reader: DigitReader) -> None:
+    before = list(warnings.filters)
+    files = []
+    for side in (28, 300, 60, 900) * 32:
+        stream = io.BytesIO()
+        Image.fromarray(seven(side)).save(stream, "PNG")
+        files.append(stream.getvalue())
+    assert all(isinstance(reading, Reading) for reading in reader.predict_images(files))
+    assert list(warnings.filters) == before
+
+
+def test_who_stops_early_does_not_wait_for_all() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Source]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield seven()
+
+    readings = DigitReader(threads=2).predict_images(endless())
+    assert isinstance(readings, Generator)
+    assert isinstance(next(readings), Reading)
+    readings.close()
+    assert taken <= 3 * GROUP
 
 
 def test_limits_can_be_set() -> None:

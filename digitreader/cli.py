@@ -7,15 +7,17 @@ import logging
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from digitreader.errors import DigitReaderError, ImageError, ImageFormatError
+from digitreader.errors import DigitReaderError, ImageError
 from digitreader.files import STDIN, expand
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Recognise handwritten digits.")
@@ -32,6 +34,9 @@ class Device(StrEnum):
 @app.callback()
 def main() -> None:
     """Recognise handwritten digits."""
+    warnings.filterwarnings("ignore", module="PIL")  # its doubts about a file that it reads all the same
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the encoding of a pipe cannot write
 
 
 def _parse_blocks(text: str) -> list[list[int]]:
@@ -170,13 +175,16 @@ def explain(
     """Show how one digit is read: the input, what the network sees, the probabilities, and what speaks for a digit."""
     if out.suffix.lower() != ".png":
         raise typer.BadParameter("the picture is a PNG file: name it so", param_hint="--out")
+    names = _names([file])
+    if len(names) != 1:
+        raise typer.BadParameter(f"{file} stands for {len(names)} images, one is explained", param_hint="FILE")
     with _errors_for_people():
         from digitreader.explain import draw_explanation, grad_cam
         from digitreader.images import load_image
         from digitreader.reader import DigitReader
 
         reader = DigitReader()
-        pixels = load_image(_source(file)).pixels
+        pixels = load_image(_source(names[0])).pixels
         prepared = reader.prepare(pixels)
         (reading,) = reader.decide([prepared])
         explained = reading.digit if digit is None else digit
@@ -257,16 +265,14 @@ def _names(files: Sequence[str]) -> list[str]:
         raise typer.BadParameter("a name is empty", param_hint="FILES")
     if files.count(STDIN) > 1:
         raise typer.BadParameter("standard input can be read only once", param_hint="FILES")
+    if STDIN in files and sys.stdin is None:
+        raise typer.BadParameter("there is no standard input", param_hint="FILES")
     return list(expand(files))
 
 
 def _source(name: str) -> str | BinaryIO:
     """Return what to read for a name on the command line."""
-    if name != STDIN:
-        return name
-    if sys.stdin is None:
-        raise ImageFormatError("There is no standard input.")
-    return sys.stdin.buffer
+    return sys.stdin.buffer if name == STDIN else name
 
 
 def _show(names: Sequence[str], results: Iterable[Any], as_json: bool, columns: Sequence[str]) -> None:

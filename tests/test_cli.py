@@ -105,7 +105,7 @@ def test_a_folder_without_images_is_named(pictures: Path) -> None:
     done = digits("predict", "--json", "empty", ".", cwd=pictures)
     first, *others = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
-    assert first == {"file": "empty", "error": "empty is a folder in which there are no images."}
+    assert first == {"file": "empty", "error": "empty is a folder, not an image file."}
     assert [row["digit"] for row in others] == [7, 7, 7], "a folder that is named like an image is none"
 
 
@@ -117,14 +117,25 @@ def test_odd_names_stay_in_their_line(pictures: Path) -> None:
     assert json.loads(digits("predict", "--json", odd).stdout)["file"] == str(odd)
 
 
+def test_names_that_the_output_cannot_write(pictures: Path) -> None:
+    (pictures / "a.png").rename(pictures / "七.png")
+    command = [sys.executable, "-m", "digitreader", "predict", "七.png", "八.png"]
+    western = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, cwd=pictures, env=western, capture_output=True, timeout=60)
+    assert done.returncode == 1, "of the missing file"
+    _, row, missing = done.stdout.decode("cp1252").splitlines()
+    assert row.startswith(r"\u4e03.png" + "\t7\t")
+    assert "cannot be read" in missing
+
+
 def test_standard_input_that_is_too_large_or_closed() -> None:
     done = digits("predict", "-", stdin=bytes(51_000_000))
     assert done.returncode == 1
     assert "50,000,000 bytes" in done.stdout
     shell = f"{sys.executable} -m digitreader predict - <&-"
     closed = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=60)
-    assert closed.returncode == 1
-    assert "Traceback" not in closed.stderr
+    assert closed.returncode == 2
+    assert "no standard input" in closed.stderr
 
 
 def test_standard_input(pictures: Path) -> None:
@@ -146,12 +157,14 @@ def test_patterns_are_expanded_where_the_shell_did_not(pictures: Path) -> None:
         ("predict", ""),
         ("predict", "-", "-"),
         ("explain", "a.png"),
+        ("explain", "*.png", "-o", "why.png"),
         ("explain", "a.png", "-o", "why.jpg"),
         ("explain", "a.png", "-o", "nowhere/why.png"),
     ],
 )
 def test_usage_errors_exit_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    Image.fromarray(seven()).save(tmp_path / "a.png")
+    for name in ("a.png", "b.png"):
+        Image.fromarray(seven()).save(tmp_path / name)
     done = digits(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

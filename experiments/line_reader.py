@@ -1,8 +1,8 @@
 """Train the line reader: a small fully convolutional network with CTC, on lines that are composed from MNIST.
 
 Lines are composed once (see `experiments.lines`) and read for some epochs, bent a little anew each time; the network
-becomes models/line_reader.onnx. A run that was interrupted goes on after its last finished epoch. Calibrate the network
-afterwards (`experiments.field_calibration`).
+becomes models/line_reader.onnx. A run that was interrupted goes on after its last finished epoch. Both calibrations
+belong to the network: afterwards run `digits calibrate` and `python -m experiments.field_calibration`.
 
     python -m experiments.line_reader
 
@@ -14,6 +14,7 @@ Graves, A., Fernández, S., Gomez, F. and Schmidhuber, J. (2006). Connectionist 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,11 +28,13 @@ from digitreader.ctc import BLANK, SYMBOLS
 from digitreader.export import write_onnx
 from digitreader.fields import HEIGHT
 from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS
-from experiments.lines import PART, VALIDATION_PARTS, Part, compose_missing, read_part
+from experiments.lines import FOLDER, PART, VALIDATION_PARTS, Part, compose_missing, read_part
 from experiments.runs import ROOT
 
 SEED = 42
-STATE = ROOT / "runs" / "line_reader"
+# A network of other code, or of other lines, is another.
+_digest = hashlib.sha256(Path(__file__).read_bytes() + FOLDER.name.encode()).hexdigest()[:12]
+STATE = ROOT / "runs" / "line_reader" / _digest
 
 
 def network() -> Any:

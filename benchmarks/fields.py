@@ -57,7 +57,6 @@ def read_chunk(name: str, number: int) -> list[Outcome]:
     """Compose and read `CHUNK` lines of a style."""
     data, writers, reader = tools()
     style, digits = STYLES[name]
-    hyphen_after = 5 if digits == 9 else None
     composed = lines(
         data.x_test,
         data.y_test,
@@ -66,7 +65,6 @@ def read_chunk(name: str, number: int) -> list[Outcome]:
         count=CHUNK,
         seed=SEED * 1000 + number,
         digits=digits,
-        hyphen_after=hyphen_after,
     )
     found = list(composed)
     readings = reader.read_fields((line.picture.pixels for line in found), digits)

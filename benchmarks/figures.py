@@ -38,7 +38,6 @@ def zip_fields() -> None:
             count=2,
             seed=SEED,
             digits=digits,
-            hyphen_after=5 if digits == 9 else None,
         )
         for ax, line in zip(row, composed, strict=True):
             draw_field(ax, line.picture.pixels, line.text, reader)

@@ -134,7 +134,7 @@ class Picture:
     ----------
     pixels : ndarray of shape (h, w, 3), dtype uint8
     boxes : ndarray of shape (n, 4), dtype float32
-        Left, top, right and bottom of each digit's ink, in pixels.
+        Left, top, right and bottom of each digit's ink, in pixels; of turned writing, of the box turned with it.
     """
 
     pixels: ByteArray
@@ -428,7 +428,7 @@ class Line:
         What it says; a ZIP+4 code has its hyphen, and `NO_DIGIT` stands for what is no digit.
     writer : int
     rows : tuple of int
-        The digits' rows in MNIST.
+        The digits' rows in the arrays that the line was composed from.
     """
 
     picture: Picture
@@ -446,7 +446,6 @@ def lines(
     count: int,
     seed: int,
     digits: int = 5,
-    hyphen_after: int | None = None,
     non_digits: float = 0,
 ) -> Iterator[Line]:
     """Compose lines, each from the digits of one writer who has enough of them.
@@ -466,9 +465,7 @@ def lines(
         Number of lines.
     seed : int
     digits : int
-        Digits a line.
-    hyphen_after : int, optional
-        Put a hyphen after this many digits.
+        Digits a line; nine are a ZIP+4 code, with a hyphen after the fifth.
     non_digits : float
         Share of the digits in whose place stands a sign, a scribble, a shape, blots or a part of the digit.
     """
@@ -483,7 +480,7 @@ def lines(
         for place in np.flatnonzero(rng.random(digits) < non_digits):
             outlines[place] = non_digit(rng.choice(FOREIGN), [outlines[place]], rng)
             text = f"{text[:place]}{NO_DIGIT}{text[place + 1 :]}"
-        if hyphen_after is not None:
-            outlines.insert(hyphen_after, dash(rng))
-            text = f"{text[:hyphen_after]}-{text[hyphen_after:]}"
+        if digits == 9:
+            outlines.insert(5, dash(rng))
+            text = f"{text[:5]}-{text[5:]}"
         yield Line(compose(outlines, style, rng), text, int(writer), tuple(map(int, rows)))

@@ -82,7 +82,6 @@ def compose_part(path: Path, number: int, validation: bool) -> None:
             count=wanted,
             seed=int(rng.integers(2**31)),
             digits=length,
-            hyphen_after=5 if length == 9 else None,
             non_digits=FOREIGN if not validation and rng.random() < FOREIGN_GROUPS else 0,
         )
         for line in composed:

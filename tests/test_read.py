@@ -64,7 +64,7 @@ def test_any_length(reader: DigitReader, composed: Compose, length: int) -> None
 
 
 def test_zip_plus_four(reader: DigitReader, composed: Compose) -> None:
-    found = composed(CLEAN, 40, digits=9, hyphen_after=5)
+    found = composed(CLEAN, 40, digits=9)
     right = [reader.read(line.picture.pixels).text == line.text for line in found]
     assert np.mean(right) > 0.8
 

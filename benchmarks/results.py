@@ -8,8 +8,8 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from digitreader.provenance import provenance
 from digitreader.recognizer import MODELS, sha256
-from experiments.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "tensorflow", "keras")

@@ -23,10 +23,12 @@ from digitreader.decision import (
 from digitreader.errors import CalibrationError
 from digitreader.images import find_ink, load_image
 from digitreader.lines import prepare, run_both
+from digitreader.provenance import provenance
 from digitreader.recognizer import BATCH, LineRecognizer, Recognizer, sha256
 
 RISK = 0.0003  # wrong readings among the accepted ones
 MISSED_DIGITS = 0.005  # share of the validation digits that may be taken for no digit
+PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "scipy", "scikit-learn")
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the line reader's opinion
 
 
@@ -104,6 +106,6 @@ def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
             "accepted": int(accepted.sum()),
             "wrong_among_accepted": int((accepted & ~right).sum()),
         },
-    }
+    } | provenance("digits calibrate", *PACKAGES)
     (models / "reader.json").write_text(json.dumps(content, indent=2) + "\n")
     return content

@@ -294,9 +294,9 @@ def choose(candidates: Sequence[Candidate], length: int | None = None, codes: fr
     best = readable[0] if readable else ranked[0]
     reason = doubt(best.text)[0] if readable and best is ranked[0] else "not_a_digit"
     others = [candidate.log_probability for candidate in ranked if candidate is not best]
-    margin = max(min(best.log_probability - others[0], MAX_MARGIN), -MAX_MARGIN) if others else MAX_MARGIN
-    if not readable:
-        margin = -MAX_MARGIN
+    margin = -MAX_MARGIN
+    if readable:
+        margin = float(np.clip(best.log_probability - others[0], -MAX_MARGIN, MAX_MARGIN)) if others else MAX_MARGIN
     weights = {other.text: math.exp(other.log_probability - ranked[0].log_probability) for other in weighed}
     total = sum(weights.values())
     shares = tuple(

@@ -19,9 +19,9 @@ import numpy as np
 from tqdm import tqdm
 
 from digitreader.data import load_mnist
+from digitreader.provenance import provenance
 from digitreader.recognizer import sha256
 from digitreader.training import MODEL
-from experiments.provenance import provenance
 from experiments.runs import ROOT, Row, network_input, read_card, write_rows
 
 COMMAND = "python -m experiments.backends"

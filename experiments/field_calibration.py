@@ -19,9 +19,9 @@ from tqdm import tqdm
 from digitreader.ctc import beam_search
 from digitreader.decision import Choice, FieldCalibration, choose, load_calibration, threshold_for
 from digitreader.errors import DataNotFoundError
+from digitreader.provenance import provenance
 from digitreader.recognizer import FIELDS_COMMAND, MODELS, LineRecognizer, sha256
 from experiments.lines import VALIDATION_PARTS, compose_missing, read_part
-from experiments.provenance import provenance
 
 RISK = 0.003  # wrong texts among the accepted ones, over all styles of the validation lines
 PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "scikit-learn")

@@ -30,17 +30,17 @@ from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT, INK, line_image
 from digitreader.images import find_ink
 from digitreader.normalize import normalize
+from digitreader.provenance import provenance
 from digitreader.recognizer import LineRecognizer, Recognizer, sha256
 from experiments.compose import FIELDS, Line, Style, lines
 from experiments.lines import validation_mask
-from experiments.provenance import provenance
 from experiments.runs import Row, write_rows
 
 SEED = 3
 TRAINING, VALIDATION = 500, 300  # lines a style
-NO_DIGIT = 10
+NO_CLASS = 10  # of the scores: no digit
 PIECES = 5  # neighbouring pieces that may make up one digit
-WIDEST = 1.2 * HEIGHT
+WIDEST_INK = 1.2 * HEIGHT
 MATCH = 3.5  # columns by which a segment's ends may miss a digit's
 
 Segment = tuple[int, int]  # first and last piece, the last exclusive
@@ -65,7 +65,7 @@ def segments(pixels: FloatArray, edges: Sequence[int]) -> tuple[list[Segment], l
         for last in range(first + 1, min(first + PIECES, len(edges) - 1) + 1):
             piece = pixels[:, edges[first] : edges[last]]
             inked = np.flatnonzero((piece > INK).any(axis=0))
-            if not inked.size or np.ptp(inked) > WIDEST:
+            if not inked.size or np.ptp(inked) > WIDEST_INK:
                 continue
             found.append((first, last))
             extents.append((edges[first] + int(inked[0]), edges[first] + int(inked[-1]) + 1))
@@ -82,7 +82,7 @@ def best_path(pixels: FloatArray, edges: Sequence[int], found: Sequence[Segment]
     """Return the text of the best path through the segments; empty pieces are passed for nothing."""
     best: list[tuple[float, str]] = [(-np.inf, "")] * len(edges)
     best[0] = (0.0, "")
-    digit, value = scores[:, :NO_DIGIT].argmax(axis=1), scores[:, :NO_DIGIT].max(axis=1)
+    digit, value = scores[:, :NO_CLASS].argmax(axis=1), scores[:, :NO_CLASS].max(axis=1)
     by_end: dict[int, list[tuple[int, int]]] = {}
     for number, (first, last) in enumerate(found):
         by_end.setdefault(last, []).append((first, number))
@@ -123,7 +123,7 @@ def training_pieces(recognizer: Recognizer) -> tuple[FloatArray, npt.NDArray[np.
             lefts, rights = (f(corners, axis=0)[:, 0] for f in (np.min, np.max))
             for left, right in extents:
                 off = np.maximum(np.abs(lefts - left), np.abs(rights - right))
-                classes.append(int(line.text[off.argmin()]) if off.min() <= MATCH else NO_DIGIT)
+                classes.append(int(line.text[off.argmin()]) if off.min() <= MATCH else NO_CLASS)
             embeddings.append(recognizer.run(images, "embedding")[0])
     return np.concatenate(embeddings), np.array(classes)
 

@@ -17,9 +17,9 @@ from PIL import Image
 
 from digitreader.arrays import FloatArray
 from digitreader.decision import FieldReading
+from digitreader.provenance import provenance
 from digitreader.reader import DigitReader
 from digitreader.recognizer import sha256
-from experiments.provenance import provenance
 from experiments.runs import ROOT, Row, write_rows
 
 FOLDER = ROOT / "docs" / "samples"

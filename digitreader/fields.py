@@ -102,16 +102,11 @@ def line_image(ink: FloatArray) -> LineImage:
     """
     if not (ink > INK).any():
         raise BlankImageError("The image shows no line of digits: what ink there is is too faint.")
-    tilt = _tilt(_strokes(ink))
-    height, width = ink.shape
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), tilt, 1)
-    corners = np.array([(x, y, 1) for x in (0, width) for y in (0, height)]) @ turn.T
-    turn[:, 2] -= corners.min(axis=0)
-    columns, rows = np.ceil(np.ptp(corners, axis=0)).astype(int)
-    level = cv2.warpAffine(ink, turn, (int(columns), int(rows)), flags=cv2.INTER_LINEAR) if tilt else ink
-    if not (level > INK).any():  # a few pixels that the rotation thinned
-        level, turn = ink, np.eye(2, 3)
-    strokes = _strokes(level)
+    level, turn, strokes = ink, np.eye(2, 3), _strokes(ink)
+    if tilt := _tilt(strokes):
+        turned, rotation = _turned(ink, tilt)
+        if (turned > INK).any():  # a few pixels may be thinned too much
+            level, turn, strokes = turned, rotation, _strokes(turned)
     (left, right), (top, bottom) = _ends(strokes, 0), _ends(strokes, 1)
     scale = TEXT / (bottom - top)
     wanted = (right - left) * scale + 8
@@ -123,6 +118,16 @@ def line_image(ink: FloatArray) -> LineImage:
     pixels = _resample(level[top:bottom, left:right], fit, (left, top), line_width, scale)
     to_line = fit @ np.vstack([turn, (0, 0, 1)])
     return LineImage(pixels, to_line)
+
+
+def _turned(ink: FloatArray, angle: float) -> tuple[FloatArray, npt.NDArray[np.float64]]:
+    """Return ink turned by some degrees in a picture that holds all of it, and the affine map (2, 3) that did it."""
+    height, width = ink.shape
+    rotation = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1)
+    corners = np.array([(x, y, 1) for x in (0, width) for y in (0, height)]) @ rotation.T
+    rotation[:, 2] -= corners.min(axis=0)
+    columns, rows = np.ceil(np.ptp(corners, axis=0)).astype(int)
+    return cv2.warpAffine(ink, rotation, (int(columns), int(rows)), flags=cv2.INTER_LINEAR), rotation
 
 
 def _tilt(strokes: npt.NDArray[np.bool_]) -> float:

@@ -297,8 +297,8 @@ def find_ink(pixels: ByteArray) -> FloatArray:
 
 def _is_flat(pixels: ByteArray) -> bool:
     """Return whether the paper is of exactly one colour, as in drawings and scans that were cleaned: the corner's."""
-    red, green, blue = np.moveaxis(cv2.absdiff(pixels, np.broadcast_to(pixels[0, 0], pixels.shape)), 2, 0)
-    distance = np.maximum(np.maximum(red, green), blue)
+    apart = cv2.absdiff(pixels, (*pixels[0, 0].tolist(), 0))
+    distance = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
     same = np.count_nonzero(distance == 0)
     faint = np.count_nonzero(distance < 0.25 * distance.max()) - same  # light that slopes, or the edges of strokes
     return bool(same > 0.5 * distance.size and faint < 0.1 * distance.size)
@@ -391,4 +391,5 @@ def _ink_level(signal: FloatArray) -> float:
         return 0.0
     bytes_ = np.clip(signal * (255 / top), 0, 255).astype(np.uint8)
     threshold, _ = cv2.threshold(bytes_, 0, 255, cv2.THRESH_OTSU)
-    return float(np.median(signal[bytes_ > threshold]))
+    inked = signal[bytes_ > threshold]
+    return float(np.partition(inked, inked.size // 2)[inked.size // 2])

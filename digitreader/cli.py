@@ -172,7 +172,11 @@ def explain(
     out: Annotated[Path, typer.Option("-o", "--out", help="The PNG file to write.", show_default=False)],
     digit: Annotated[int | None, typer.Option(min=0, max=9, help="Explain this digit; else the one read.")] = None,
 ) -> None:
-    """Show how one digit is read: the input, what the network sees, the probabilities, and what speaks for a digit."""
+    """Show how one digit is read, as a picture of four panels.
+
+    The input; the same in MNIST's form, as the digits' network sees it; the probabilities, in which the line reader has
+    a say; and where that picture speaks for the digit to the digits' network.
+    """
     if out.suffix.lower() != ".png":
         raise typer.BadParameter("the picture is a PNG file: name it so", param_hint="--out")
     names = _names([file])

@@ -1,4 +1,4 @@
-"""Why the network reads a digit: Grad-CAM in NumPy, and a picture of the whole way."""
+"""Why the digits' network reads a digit: Grad-CAM in NumPy, and a picture of the whole way."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def heat_picture(image: FloatArray, heat: FloatArray) -> npt.NDArray[np.uint8]:
 def draw_explanation(
     pixels: npt.NDArray[np.uint8], image: FloatArray, reading: Reading, digit: int, heat: FloatArray
 ) -> Image.Image:
-    """Return a picture of four panels: the input, what the network sees, the probabilities, the heat map.
+    """Return a picture of four panels: the input, what the digits' network sees, the probabilities, the heat map.
 
     Parameters
     ----------
     pixels : ndarray of shape (h, w, 3), dtype uint8
         The input.
     image : ndarray of shape (28, 28), dtype float32
-        What the network sees.
+        What the digits' network sees.
     reading : Reading
     digit : int
         The digit that the heat map speaks for.
@@ -108,7 +108,7 @@ def draw_explanation(
     warm = Image.fromarray(heat_picture(image, heat)).resize((PANEL, PANEL), Image.Resampling.NEAREST)
     titles = (
         "input",
-        "what the network sees",
+        "in MNIST's form",
         f"{reading.digit}, {reading.confidence:.1%}: {reading.decision}",
         f"what speaks for {digit}",
     )

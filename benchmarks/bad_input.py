@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -43,7 +44,7 @@ def drawing(size: int = 60) -> Image.Image:
     return image
 
 
-def saved(image: Image.Image, form: str, **options: str) -> bytes:
+def saved(image: Image.Image, form: str, **options: Any) -> bytes:
     """Return an image as the bytes of a file."""
     stream = BytesIO()
     image.save(stream, form, **options)
@@ -58,6 +59,34 @@ def png(width: int, height: int, data: bytes, *, depth: int = 8, colour: int = 0
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def costly() -> dict[str, bytes]:
+    """Return small files, by what makes decoding them cost far more than their size and their pixels tell."""
+    progressive = saved(drawing(2000), "JPEG", progressive=True)
+    last, end = progressive.rindex(b"\xff\xda"), progressive.rindex(b"\xff\xd9")
+    scans = progressive[:end] + progressive[last:end] * 1000 + progressive[end:]
+    runs = b"\x01\x00" * 3_000_000  # each of one pixel
+    bitmap = struct.pack("<IiiHHIIiiII", 40, 2000, 1500, 1, 8, 1, len(runs), 0, 0, 256, 0) + bytes(1024) + runs
+    return {
+        "a JPEG of many scans": scans,
+        "a PGM of odd depth": b"P5\n5000 5000\n100\n" + bytes(25_000_000),
+        "a PGM in figures": b"P2\n3000 3000\n255\n" + b"0 " * 9_000_000,
+        "a PGM with a long comment": b"P5\n#" + b"a" * 20_000_000 + b"\n50 50\n255\n" + bytes(2500),
+        "a BMP of short runs": b"BM" + struct.pack("<IHHI", 1078 + len(runs), 0, 0, 1078) + bitmap,
+        "a TIFF of one large tile": tile_of(40_000),
+        "a WebP of 50 megapixels": bytes.fromhex(
+            "524946461e000000574542505650384c110000002ffebffa1207d0842634a1098188e87f0000"
+        ),
+    }
+
+
+def tile_of(side: int) -> bytes:
+    """Return a TIFF of 64 × 64 pixels whose only tile claims a larger side."""
+    data = zlib.compress(bytes(1000))
+    tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
 def malformed() -> Iterator[tuple[str, bytes]]:
@@ -77,6 +106,7 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     yield "bomb over the limit", png(20_000, 20_000, zlib.compress(bytes(20_000_000), 9))
     for depth, colour in ((3, 0), (8, 1), (16, 3), (0, 0), (8, 7), (255, 255)):
         yield "impossible header", png(28, 28, zlib.compress(bytes(1000)), depth=depth, colour=colour)
+    yield from costly().items()
     yield "blank", saved(Image.new("RGB", (50, 50), "white"), "PNG")
     yield "many frames", saved_frames()
     for form, content in whole.items():

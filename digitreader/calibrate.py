@@ -22,9 +22,9 @@ from digitreader.decision import (
 )
 from digitreader.errors import CalibrationError
 from digitreader.images import find_ink, load_image
-from digitreader.lines import prepare, run_both
-from digitreader.provenance import provenance
+from digitreader.provenance import provenance, write_json
 from digitreader.recognizer import BATCH, LineRecognizer, Recognizer, sha256
+from digitreader.single import prepare, run_both
 
 RISK = 0.0003  # wrong readings among the accepted ones
 MISSED_DIGITS = 0.005  # share of the validation digits that may be taken for no digit
@@ -107,5 +107,5 @@ def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
             "wrong_among_accepted": int((accepted & ~right).sum()),
         },
     } | provenance("digits calibrate", *PACKAGES)
-    (models / "reader.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_json(models / "reader.json", content)
     return content

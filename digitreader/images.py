@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from digitreader.arrays import ByteArray, FloatArray
 from digitreader.errors import BlankImageError, ImageError, ImageFormatError, ImageTooLargeError
@@ -23,6 +24,17 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Im
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 50_000_000
+PILLOW_PIXELS = 178_956_970  # more it never opens
+WEBP_PIXELS = 25_000_000  # its decoder keeps several copies
+SLOW_CODINGS = ("ppm", "ppm_plain", "bmp_rle")  # that Pillow decodes in Python
+SLOW_BYTES = 1_000_000  # of a file in one of them
+JPEG_SCANS = 32  # a progressive file has about ten; each costs a pass over all pixels
+LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+PNM_HEADER = re.compile(rb"P[1-6](?:\s+(?:#[^\n]*\n\s*)*\d+){2,3}\s")
+STRIP = 256  # rows of an array that are converted at once
+PNM_HEADER_BYTES = 4096  # comments included
+GREY_DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners use of 16
+TIFF_TILE_WIDTH, TIFF_TILE_LENGTH = 322, 323
 WORKING_SIDE = 1024  # larger images are reduced: no digit needs more
 
 TINY = 24  # pixels: in a picture no larger, a digit's strokes fill too much to fit the paper closely
@@ -59,7 +71,7 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
     max_bytes : int
         Largest size of a file.
     max_pixels : int
-        Largest number of pixels. Of files, Pillow never opens any with more than 178,956,970.
+        Largest number of pixels; of a file never more than `PILLOW_PIXELS`, of a WebP file than `WEBP_PIXELS`.
 
     Raises
     ------
@@ -77,10 +89,13 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
     name, content = _read(source, max_bytes)
     if not content:
         raise ImageFormatError(f"{name} is empty.")
+    if content[:1] == b"P" and content[1:2].isdigit() and not PNM_HEADER.match(content[:PNM_HEADER_BYTES]):
+        raise ImageFormatError(f"{name} is damaged: its header is not that of a PPM, PGM or PBM file.")
     try:
         image = Image.open(BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError(f"{name} is too large: {error}") from error
+        allowed = min(max_pixels, PILLOW_PIXELS)
+        raise ImageTooLargeError(f"{name} has more pixels than the {allowed:,} allowed.") from error
     except UnidentifiedImageError as error:
         raise ImageFormatError(
             f"{name} is not an image in a format that is read ({', '.join(FORMATS)}), or its header is damaged."
@@ -88,7 +103,8 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
     except Exception as error:  # Pillow's parsers let many kinds through
         raise ImageFormatError(f"{name} is damaged: {error or type(error).__name__}.") from error
     with image:
-        _check_size(image, name, max_pixels)
+        _check_size(image, name, min(max_pixels, WEBP_PIXELS) if image.format == "WEBP" else max_pixels)
+        _check_coding(image, name, content, max_pixels)
         size = image.size
         image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG need not be decoded at its full size
         return _decode(image, name, size)
@@ -100,29 +116,42 @@ def _read(source: Any, max_bytes: int) -> tuple[str, bytes]:
         name, content = "The image", bytes(source[: max_bytes + 1])
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
-        if Path(name).is_dir() and name:
-            raise ImageFormatError(f"{name} is a folder, not an image file.")
         try:
-            with Path(source).open("rb") as stream:
+            if name and Path(name).is_dir():
+                raise ImageFormatError(f"{name} is a folder, not an image file.")
+            with Path(name).open("rb") as stream:
                 content = stream.read(max_bytes + 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ImageFormatError(f"{name} cannot be read: {reason}.") from error
     elif hasattr(source, "read"):
-        name = str(getattr(source, "name", "The file"))
-        try:
-            content = source.read(max_bytes + 1)
-        except (OSError, ValueError) as error:
-            raise ImageFormatError(f"{name} cannot be read: {error}.") from error
-        if not isinstance(content, bytes):
-            kind = type(content).__name__
-            raise ImageFormatError(f"{name} gives {kind}, not bytes: is it opened in binary mode?")
+        given = getattr(source, "name", None)
+        name = given if isinstance(given, str) else "The file"  # a pipe's name may be a number
+        content = _read_stream(source, name, max_bytes + 1)
     else:
         kind = type(source).__name__
         raise ImageFormatError(f"An image is a path, bytes, a binary file, a PIL image or an array, not {kind}.")
     if len(content) > max_bytes:
         raise ImageTooLargeError(f"{name} is larger than the {max_bytes:,} bytes allowed.")
     return name, content
+
+
+def _read_stream(stream: Any, name: str, limit: int) -> bytes:
+    """Return the content of an open file, at most `limit` bytes; a pipe gives it in pieces."""
+    pieces, missing = [], limit
+    while missing:
+        try:
+            piece = stream.read(missing)
+        except Exception as error:  # whatever an object that can be read may raise
+            raise ImageFormatError(f"{name} cannot be read: {error}.") from error
+        if not isinstance(piece, bytes):
+            kind = type(piece).__name__
+            raise ImageFormatError(f"{name} gives {kind}, not bytes: is it opened in binary mode?")
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
 
 
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
@@ -134,30 +163,47 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
         raise ImageFormatError(f"{name} has no pixels.")
 
 
+def _check_coding(image: Image.Image, name: str, content: bytes, max_pixels: int) -> None:
+    """Raise if decoding would cost far more than the number of pixels tells."""
+    if image.format == "JPEG" and content.count(b"\xff\xda") > JPEG_SCANS:
+        raise ImageFormatError(f"{name} has more than {JPEG_SCANS} scans: no camera writes it so.")
+    if image.format == "TIFF":
+        tags: Any = image.getexif()
+        tile = tags.get(TIFF_TILE_WIDTH, 0) * tags.get(TIFF_TILE_LENGTH, 0)
+        if tile > max_pixels:
+            raise ImageTooLargeError(f"{name} has tiles of {tile:,} pixels; {max_pixels:,} are allowed.")
+    codings = {tile[0] for tile in getattr(image, "tile", ())}
+    if len(content) > SLOW_BYTES and not codings.isdisjoint(SLOW_CODINGS):
+        raise ImageTooLargeError(f"{name} is coded in a way that is read up to {SLOW_BYTES:,} bytes only.")
+
+
 def _decode(image: Image.Image, name: str, size: tuple[int, int]) -> LoadedImage:
     """Return a PIL image, which had this size in its file, as RGB pixels the way up that EXIF states."""
     try:
         image.load()
-        upright = image
         with contextlib.suppress(Exception):  # a damaged EXIF block states nothing
-            upright = ImageOps.exif_transpose(image)
-        pixels = _pixels(upright, name)
+            lies = image.getexif().get(ExifTags.Base.Orientation) in LYING and image.format != "TIFF"
+            image = ImageOps.exif_transpose(image)  # TIFF's Pillow has turned already
+            size = size[::-1] if lies else size
+        pixels = _pixels(image, name)
     except ImageError:
         raise
     except Exception as error:  # Pillow's parsers let many kinds through
         raise ImageFormatError(f"{name} is damaged or truncated: {error or type(error).__name__}.") from error
-    return LoadedImage(pixels, size if upright.size == image.size else size[::-1])
+    return LoadedImage(pixels, size)
 
 
 def _pixels(image: Image.Image, name: str) -> ByteArray:
     """Return a decoded PIL image as RGB pixels."""
     if image.mode in ("F", "I"):
-        return _reduce(_grey_levels(np.asarray(_shrunk(image)), name))
+        return _reduce(_stretched(np.asarray(_shrunk(image)), name))
     if image.mode.startswith("I;16"):
-        return _reduce(_grey_levels(_limited(np.asarray(image).astype(np.uint16, copy=False)), name))
+        return _reduce(_grey_levels(np.asarray(image).astype(np.uint16, copy=False)))
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.mode in ("LA", "RGBA"):
         return _on_white(np.asarray(_shrunk(image).convert("RGBA")))
-    if image.mode in ("La", "PA", "RGBa") or "transparency" in image.info:
+    if image.mode in ("PA", "RGBa") or "transparency" in image.info:
         return _on_white(np.asarray(_shrunk(image.convert("RGBA"))))
     return _reduce(np.asarray(_shrunk(image if image.mode in ("L", "RGB") else image.convert("RGB"))))
 
@@ -168,12 +214,24 @@ def _shrunk(image: Image.Image) -> Image.Image:
     return image.reduce(factor) if factor > 1 else image
 
 
-def _grey_levels(values: npt.NDArray[Any], name: str) -> ByteArray:
-    """Return grey values of 16 or 32 bits, which may use any part of their range, as uint8 pixels."""
+def _grey_levels(values: npt.NDArray[np.uint16]) -> ByteArray:
+    """Return values of 16 bits, of which a camera may use 10 or 12 only, as uint8 pixels (h, w) or (h, w, c).
+
+    A single bright pixel, a defect of the camera, tells nothing of the depth.
+    """
+    values = _limited(values)
+    highest = int(cv2.medianBlur(values, 3).max()) if min(values.shape[:2]) > 2 else int(values.max())
+    white = next(2**bits - 1 for bits in GREY_DEPTHS if highest < 2**bits)
+    return np.rint(np.minimum(values, white) * np.float32(255 / white)).astype(np.uint8)
+
+
+def _stretched(values: npt.NDArray[Any], name: str) -> ByteArray:
+    """Return grey values (h, w) of 32 bits, which may use any range, as uint8 pixels."""
+    values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ImageFormatError(f"{name} holds values that are not finite.")
     low, high = float(values.min()), float(values.max())
-    return np.rint((values.astype(np.float32) - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+    return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 
 def _on_white(pixels: ByteArray) -> ByteArray:
@@ -202,23 +260,23 @@ def _array_pixels(array: npt.NDArray[Any], max_pixels: int) -> ByteArray:
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in either order of bytes
-        return _sixteen_bits(array.astype(np.uint16, copy=False))
+        array = array.astype(np.uint16, copy=False)
+        if array.ndim == 3 and array.shape[2] == 4:
+            array = _limited(array)
+            cover = (array[..., 3:] >> 8).astype(np.uint8)
+            return np.concatenate([_grey_levels(np.ascontiguousarray(array[..., :3])), cover], axis=2)
+        return _grey_levels(array)
     if not np.issubdtype(array.dtype, np.floating):
         raise ImageFormatError(f"An array of {array.dtype} is no image: uint8, uint16, bool or float is needed.")
-    if not np.isfinite(array).all():
+    low, high = np.float32(array.min()), np.float32(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise ImageFormatError("The array holds NaN or infinity.")
-    if array.min() < 0 or array.max() > 1:
-        raise ImageFormatError(f"Floats must lie in [0, 1]; these lie in [{array.min():g}, {array.max():g}].")
-    return np.rint(array * 255).astype(np.uint8)
-
-
-def _sixteen_bits(array: npt.NDArray[np.uint16]) -> ByteArray:
-    """Return values of 16 bits, of which a camera may use 10 or 12 only, as uint8 pixels (h, w) or (h, w, c)."""
-    array = _limited(array)
-    if array.ndim == 3 and array.shape[2] == 4:
-        cover = (array[..., 3:] >> 8).astype(np.uint8)
-        return np.concatenate([_grey_levels(array[..., :3], "The array"), cover], axis=2)
-    return _grey_levels(array, "The array")
+    if low < 0 or high > 1:
+        raise ImageFormatError(f"Floats must lie in [0, 1]; these lie in [{low:.7g}, {high:.7g}].")
+    pixels = np.empty(array.shape, np.uint8)
+    for start in range(0, len(array), STRIP):  # a copy of floats may be eight times as large as the picture
+        pixels[start : start + STRIP] = np.rint(array[start : start + STRIP] * 255)
+    return pixels
 
 
 def _limited(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -234,7 +292,7 @@ def _limited(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _reduce(pixels: ByteArray) -> ByteArray:
     """Return grey, RGB or RGBA pixels as RGB, no side longer than `WORKING_SIDE`."""
     if pixels.ndim == 3 and pixels.shape[2] == 4:
-        return _on_white(pixels)
+        return _on_white(np.asarray(_shrunk(Image.fromarray(pixels))))
     pixels = _limited(pixels)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from digitreader.arrays import FloatArray
 from digitreader.ctc import align, beam_search, runners_up
@@ -29,7 +30,6 @@ from digitreader.decision import (
 from digitreader.errors import ImageError
 from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
-from digitreader.lines import Prepared, prepare, run_both
 from digitreader.recognizer import (
     COLUMNS,
     FIELDS_COMMAND,
@@ -38,6 +38,7 @@ from digitreader.recognizer import (
     Recognizer,
     sha256,
 )
+from digitreader.single import Prepared, prepare, run_both
 from digitreader.zip_codes import existing_codes
 
 GROUP = 16  # pictures that a thread takes at once
@@ -52,7 +53,8 @@ class DigitReader:
     models : path
         Folder with `mnist_cnn.onnx`, `line_reader.onnx`, and their calibrations `reader.json` and `line_reader.json`.
     threads : int
-        Threads that a call takes; 0 is one for each core.
+        Threads that read pictures side by side, and that a network takes; 0 is one for each core. OpenCV has its own,
+        see `cv2.setNumThreads`.
     max_bytes, max_pixels : int
         Larger files and images are refused.
 
@@ -60,6 +62,8 @@ class DigitReader:
     ------
     ModelError
         If a file of the model is missing or damaged, or the files do not belong together.
+    ValueError
+        If `threads` is negative.
 
     Examples
     --------
@@ -79,6 +83,8 @@ class DigitReader:
         max_bytes: int = MAX_BYTES,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        if threads < 0:
+            raise ValueError(f"threads is a number of threads, or 0, not {threads}.")
         models = Path(models)
         self.threads = threads or os.cpu_count() or 1
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
@@ -150,7 +156,7 @@ class DigitReader:
             readings = iter(self.decide([item for item in prepared if not isinstance(item, ImageError)]))
             return [item if isinstance(item, ImageError) else next(readings) for item in prepared]
 
-        yield from _side_by_side(predict_group, sources, self.threads)
+        return _side_by_side(predict_group, sources, self.threads)
 
     def read(self, source: Source, length: int | None = None, *, zip_codes: bool = False) -> FieldReading:
         """Read a picture of a line of digits, such as a ZIP code.
@@ -171,7 +177,11 @@ class DigitReader:
             If the source is no image, is damaged, is too large, or shows no ink.
         MissingExtraError
             If `zip_codes` is asked for and the extra is not installed.
+        ValueError
+            If `length` is not a positive number.
         """
+        if length is not None and not (isinstance(length, int | np.integer) and length > 0):
+            raise ValueError(f"length is a positive number of digits, not {length!r}.")
         codes = existing_codes() if zip_codes else None
         image = self._load(source)
         line = line_image(find_ink(image.pixels))
@@ -180,11 +190,12 @@ class DigitReader:
         places = align(steps, choice.text)
         found = np.array(line.boxes([COLUMNS * (first + last + 1) / 2 for first, last in places])).reshape(-1, 4)
         scale = np.divide(image.size, image.pixels.shape[1::-1])
-        # A box of tilted writing may reach beyond the picture.
-        boxes = np.clip(np.rint(found * np.tile(scale, 2)), 0, np.tile(image.size, 2)).astype(int).tolist()
-        return decide_field(
-            choice, list(map(tuple, boxes)), runners_up(steps, places, choice.text), self.field_calibration
-        )
+        # A box of tilted writing may reach beyond the picture; it keeps a pixel in it.
+        corners = np.rint(found * np.tile(scale, 2)).astype(int)
+        corners[:, :2] = np.clip(corners[:, :2], 0, np.array(image.size) - 1)
+        corners[:, 2:] = np.clip(corners[:, 2:], corners[:, :2] + 1, image.size)
+        boxes = [(left, top, right, bottom) for left, top, right, bottom in corners.tolist()]
+        return decide_field(choice, boxes, runners_up(steps, places, choice.text), self.field_calibration)
 
     def read_fields(
         self, sources: Iterable[Source], length: int | None = None, *, zip_codes: bool = False
@@ -202,7 +213,7 @@ class DigitReader:
         def read_group(group: Sequence[Source]) -> list[FieldReading | ImageError]:
             return [_or_error(lambda item: self.read(item, length, zip_codes=zip_codes), source) for source in group]
 
-        yield from _side_by_side(read_group, sources, self.threads)
+        return _side_by_side(read_group, sources, self.threads)
 
     def prepare(self, source: Source) -> Prepared:
         """Return what the networks see of a picture of one digit.
@@ -234,16 +245,22 @@ def _is_single(sources: object) -> bool:
     """Return whether this is one source, not many of them; an array with a last axis of colours is one picture."""
     if isinstance(sources, np.ndarray):
         return sources.ndim < 3 or (sources.ndim == 3 and sources.shape[2] in (1, 3, 4))
-    return isinstance(sources, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(sources, "read")
+    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
+    return isinstance(sources, kinds) or hasattr(sources, "read")
 
 
 def _side_by_side(
     work: Callable[[Sequence[Source]], list[Result]], sources: Iterable[Source], threads: int
 ) -> Iterator[Result]:
-    """Yield what some work makes of each source, in order; each of some threads takes `GROUP` of them at once."""
+    """Return what some work makes of each source, in order; each of some threads takes `GROUP` of them at once."""
     if _is_single(sources):
         raise TypeError("Many sources are needed, in a list or an iterator; for one there are predict_image and read.")
-    remaining = iter(sources)
+    return _read_ahead(work, iter(sources), threads)
+
+
+def _read_ahead(
+    work: Callable[[Sequence[Source]], list[Result]], remaining: Iterator[Source], threads: int
+) -> Iterator[Result]:
     pending: deque[Future[list[Result]]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from digitreader.provenance import provenance
+from digitreader.provenance import provenance, write_json
 from digitreader.recognizer import MODELS, sha256
 
 RESULTS = Path(__file__).parent / "results"
@@ -17,10 +17,9 @@ PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "tensorf
 
 def write_result(name: str, command: str, **measured: Any) -> None:
     """Write results/`name`.json: what was measured, on which networks, the versions, the machine and the command."""
-    RESULTS.mkdir(exist_ok=True)
     networks = {"onnx_sha256": [sha256(MODELS / name) for name in ("mnist_cnn.onnx", "line_reader.onnx")]}
     content = provenance(command, *PACKAGES) | networks | measured
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_json(RESULTS / f"{name}.json", content)
 
 
 def wilson(successes: int, trials: int) -> list[float]:

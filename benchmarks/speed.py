@@ -22,7 +22,7 @@ from tqdm import tqdm
 from benchmarks.results import write_result
 from digitreader.data import load_mnist
 from digitreader.reader import DigitReader
-from digitreader.recognizer import MODELS
+from digitreader.recognizer import MODELS, as_input
 from experiments.compose import CLEAN, PHOTO, compose, jpeg, lines, outline
 
 ROUNDS = 7
@@ -42,7 +42,7 @@ def seconds(call: Callable[[], Any]) -> float:
 def single(reader: DigitReader, network: Any, images: np.ndarray) -> dict[str, float]:
     """Time one image at a time: Keras predict, its plain call, and the reader on an array and on a picture."""
     arrays = images[:SINGLE]
-    inputs = arrays[..., np.newaxis].astype(np.float32) / np.float32(255)
+    inputs = as_input(arrays)
     calls: dict[str, Callable[[int], Any]] = {
         "keras_predict": lambda k: network.predict(inputs[k : k + 1], verbose=0),
         "keras_call": lambda k: network(inputs[k : k + 1], training=False),
@@ -63,7 +63,7 @@ def single(reader: DigitReader, network: Any, images: np.ndarray) -> dict[str, f
 
 def batches(reader: DigitReader, network: Any, images: np.ndarray) -> dict[str, float]:
     """Time ten thousand images: Keras at each batch size, and the reader."""
-    inputs = images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    inputs = as_input(images)
     reader.predict_proba(images[:200])
     rates: dict[int, list[float]] = {size: [] for size in KERAS_BATCHES}
     own = []

@@ -227,9 +227,14 @@ def export() -> None:
 
         keras_path = find_root(Path.cwd()) / MODEL
         onnx_path = keras_path.with_suffix(".onnx")
-        export_onnx(keras_path, onnx_path)
         images = load_mnist(fallback=True).x_test
-        difference = check_parity(keras_path, onnx_path, images)
+        candidate = onnx_path.with_suffix(".part.onnx")
+        try:
+            export_onnx(keras_path, candidate)
+            difference = check_parity(keras_path, candidate, images)
+            candidate.replace(onnx_path)  # only if it predicts the same
+        finally:
+            candidate.unlink(missing_ok=True)
     typer.echo(
         f"{onnx_path.name}: differs from {keras_path.name} by at most {difference:.1e} on {len(images):,} images"
     )

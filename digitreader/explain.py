@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,11 +21,11 @@ TITLE = 36
 
 
 @lru_cache(maxsize=4)
-def _head(path: Path) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _head(recognizer: Recognizer) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the weights behind the last feature maps: dense layer (hwc, k), its scale (k,), last layer (k, 10)."""
     import onnx
 
-    graph = onnx.load(path).graph
+    graph = onnx.load(recognizer.path).graph
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = list(graph.node)
     start = next(number for number, node in enumerate(nodes) if "last_conv" in node.output)
@@ -38,7 +37,7 @@ def _head(path: Path) -> tuple[FloatArray, FloatArray, FloatArray]:
         if name in stored
     ]
     if [array.ndim for array in weights] != [2, 1, 2]:
-        raise ModelError(f"{path} has another head than the notebook's network: it cannot be explained.")
+        raise ModelError(f"{recognizer.path} has another head than the notebook's network: it cannot be explained.")
     dense, scale, last = weights
     return dense, scale, last
 
@@ -65,7 +64,7 @@ def grad_cam(recognizer: Recognizer, image: npt.NDArray[Any], digit: int) -> Flo
     ICCV, arXiv:1610.02391.
     """
     maps, embedding = (values[0] for values in recognizer.run(image[np.newaxis], "last_conv", "embedding"))
-    dense, scale, last = _head(recognizer.path)
+    dense, scale, last = _head(recognizer)
     # Pooling hands each gradient to one place of its window, so the mean over places needs no places.
     gradient = dense @ (scale * last[:, digit] * (embedding > 0))
     height, width, channels = maps.shape

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitreader.errors import ExportError
-from digitreader.recognizer import KERAS_SHA256, OUTPUTS, Recognizer, sha256
+from digitreader.recognizer import KERAS_SHA256, OUTPUTS, Recognizer, as_input, sha256
 
 TOLERANCE = 1e-5  # between the probabilities of Keras and of ONNX Runtime
 
@@ -96,7 +96,7 @@ def check_parity(keras_path: Path, onnx_path: Path, images: npt.NDArray[np.uint8
     import keras
 
     network = keras.models.load_model(keras_path, compile=False)
-    expected = network.predict(images[..., np.newaxis].astype(np.float32) / 255, batch_size=500, verbose=0)
+    expected = network.predict(as_input(images), batch_size=500, verbose=0)
     difference = float(np.abs(Recognizer(onnx_path).predict_proba(images) - expected).max())
     if difference > TOLERANCE:
         raise ExportError(f"{onnx_path} differs from {keras_path} by {difference:.1e}, more than {TOLERANCE:g}.")

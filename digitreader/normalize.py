@@ -11,10 +11,8 @@ SIDE = 28
 BOX = 20
 SPECK = 0.02  # share of the largest stroke's ink
 EDGE = 0.02  # ink fainter than this does not count for the digit's extent
-THIN, THIN_BECOMES = (
-    1.4,
-    2.0,
-)  # widths of strokes in the box; MNIST's lie between 1.4 and 4.4 for all but one in a hundred
+# Widths of strokes in the box: MNIST's lie between 1.4 and 4.4 for all but one in a hundred.
+THIN, THIN_BECOMES = 1.4, 2.0
 THICK, THICK_BECOMES = 4.0, 3.0
 FINE = 4  # strokes are redrawn on a grid at least this many times finer than the box
 

@@ -1,10 +1,12 @@
-"""What every result file says of how it was made."""
+"""What every result file says of how it was made, and how it is written."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 
@@ -15,3 +17,11 @@ def provenance(command: str, *packages: str) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "command": command,
     }
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file; whoever is killed meanwhile leaves the one that was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(path)

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from digitreader.data import load_mnist
 from digitreader.provenance import provenance
-from digitreader.recognizer import sha256
+from digitreader.recognizer import as_input, sha256
 from digitreader.training import MODEL
-from experiments.runs import ROOT, Row, network_input, read_card, write_rows
+from experiments.runs import ROOT, Row, read_card, write_rows
 
 COMMAND = "python -m experiments.backends"
 BACKENDS = ("tensorflow", "torch", "jax")
@@ -48,7 +48,7 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images.npy"
-        np.save(images, network_input(data.x_test))
+        np.save(images, as_input(data.x_test))
         for backend in tqdm(BACKENDS, unit="backend"):
             started = time.perf_counter()
             probabilities = predict(backend, images, Path(folder) / f"{backend}.npy")

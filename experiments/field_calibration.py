@@ -8,7 +8,6 @@ What confidence a margin means, and which confidence keeps the risk.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from digitreader.ctc import beam_search
 from digitreader.decision import Choice, FieldCalibration, choose, load_calibration, threshold_for
 from digitreader.errors import DataNotFoundError
-from digitreader.provenance import provenance
+from digitreader.provenance import provenance, write_json
 from digitreader.recognizer import FIELDS_COMMAND, MODELS, LineRecognizer, sha256
 from experiments.lines import VALIDATION_PARTS, compose_missing, read_part
 
@@ -85,7 +84,7 @@ def main() -> None:
         "onnx_sha256": [sha256(network.path)],
         **calibrate(*read_lines(network, parts)),
     } | provenance(FIELDS_COMMAND, *PACKAGES)
-    TARGET.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(TARGET, content)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import papermill
 from tqdm import tqdm
 
-from digitreader.arrays import ByteArray
 from digitreader.data import load_mnist
 from digitreader.errors import TrainingError
+from digitreader.provenance import write_json
+from digitreader.recognizer import as_input
 from digitreader.training import CARD, MODEL, NOTEBOOK, find_root, run_notebook
 
 ROOT = find_root(Path(__file__).parent)
@@ -50,11 +49,6 @@ def read_card() -> dict[str, Any]:
     """Return the card of the committed network."""
     card: dict[str, Any] = json.loads((ROOT / CARD).read_text())
     return card
-
-
-def network_input(images: ByteArray) -> npt.NDArray[np.float32]:
-    """Return uint8 images (n, 28, 28) as float32 (n, 28, 28, 1) in [0, 1]."""
-    return images[..., np.newaxis].astype(np.float32) / np.float32(255)
 
 
 def card_row(card: dict[str, Any]) -> Row:
@@ -96,7 +90,7 @@ def test_accuracy(model: Path) -> float:
     import keras
 
     data = load_mnist()
-    probabilities = keras.models.load_model(model).predict(network_input(data.x_test), batch_size=500, verbose=0)
+    probabilities = keras.models.load_model(model).predict(as_input(data.x_test), batch_size=500, verbose=0)
     return float((probabilities.argmax(axis=1) == data.y_test).mean())
 
 
@@ -113,11 +107,8 @@ def read_rows_of(name: str, runs: Sequence[Run]) -> list[Row]:
 
 
 def write_rows(name: str, rows: Sequence[Row]) -> None:
-    """Write results/`name`.json, at once, so that a kill leaves the old file or the new one."""
-    RESULTS.mkdir(exist_ok=True)
-    partial = RESULTS / f"{name}.json.part"
-    partial.write_text(json.dumps(rows, indent=1) + "\n")
-    partial.replace(RESULTS / f"{name}.json")
+    """Write results/`name`.json."""
+    write_json(RESULTS / f"{name}.json", rows)
 
 
 def train_missing(name: str, runs: Sequence[Run], *, test: bool, jobs: int, command: str) -> None:

@@ -16,10 +16,11 @@ from PIL import Image
 from digitreader.data import Dataset
 from digitreader.decision import Reading
 from digitreader.reader import DigitReader
+from digitreader.recognizer import as_input
 from digitreader.training import MODEL
 from experiments.readme import BLOCKS, render
 from experiments.recipe import BASE, CANDIDATES, FINALISTS, SEEDS
-from experiments.runs import committed_settings, network_input
+from experiments.runs import committed_settings
 from experiments.samples import DIGITS
 from tests.conftest import REQUIRED_FIGURES
 
@@ -80,7 +81,7 @@ def test_committed_run_follows_the_protocol(card: dict[str, Any]) -> None:
 
 
 def test_model_reproduces_its_test_accuracy(model: Any, card: dict[str, Any], mnist: Dataset) -> None:
-    predicted = model.predict(network_input(mnist.x_test), batch_size=500, verbose=0).argmax(axis=1)
+    predicted = model.predict(as_input(mnist.x_test), batch_size=500, verbose=0).argmax(axis=1)
     errors = int((predicted != mnist.y_test).sum())
     assert abs(errors - card["test"]["errors"]) <= 1  # another processor may flip a digit on the edge
     assert card["test"]["accuracy"] == pytest.approx(1 - card["test"]["errors"] / 10_000)
@@ -92,14 +93,14 @@ def test_model_reproduces_its_validation_loss(model: Any, card: dict[str, Any], 
     _, rows = train_test_split(np.arange(60_000), test_size=0.1, stratify=mnist.y_train, random_state=42)
     sha256 = hashlib.sha256(np.sort(rows).astype("<i8").tobytes()).hexdigest()
     assert sha256 == card["split"]["validation_rows_sha256"]
-    probabilities = model.predict(network_input(mnist.x_train[rows]), batch_size=500, verbose=0)
+    probabilities = model.predict(as_input(mnist.x_train[rows]), batch_size=500, verbose=0)
     loss = -np.log(probabilities[np.arange(len(rows)), mnist.y_train[rows]].clip(1e-7)).mean()
     assert loss == pytest.approx(card["validation"]["loss"], abs=1e-4)
 
 
 def test_reloaded_model_can_be_evaluated(model: Any, mnist: Dataset) -> None:
     labels = np.eye(10)[mnist.y_test[:500]]
-    _, accuracy = model.evaluate(network_input(mnist.x_test[:500]), labels, verbose=0)
+    _, accuracy = model.evaluate(as_input(mnist.x_test[:500]), labels, verbose=0)
     assert accuracy > 0.97
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,12 +21,18 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
     folder without images.
     """
     for argument in arguments:
-        if argument in (STDIN, "") or Path(argument).is_file():  # which may have a name like scan[1].png
-            yield argument
-        elif Path(argument).is_dir():
-            files = (file for file in Path(argument).rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            yield from sorted(map(str, files)) or [argument]
+        if argument == STDIN or os.path.exists(argument):  # noqa: PTH110 (a name like scan[1].png; or one too long)
+            yield from _images(argument)
         else:
             # A shell of Windows leaves patterns to the program.
-            matching = glob.glob(argument, recursive=True)  # noqa: PTH207 (may be absolute)
-            yield from sorted(name for name in matching if Path(name).is_file()) or [argument]
+            matching = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 (may be absolute)
+            named = [file for name in matching for file in _images(name)]
+            yield from dict.fromkeys(named) or [argument]  # ** names a folder and what is in it
+
+
+def _images(name: str) -> Iterable[str]:
+    """Return the images in a folder; what is no folder, or has none, stands for itself."""
+    if name == STDIN or not os.path.isdir(name):  # noqa: PTH112
+        return [name]
+    files = (file for file in Path(name).rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    return sorted(map(str, files)) or [name]

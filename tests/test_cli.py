@@ -14,23 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.test_reader import seven
+from tests.helpers import digits, seven
 
 FIELDS = {"file", "digit", "confidence", "decision", "reason", "probabilities"}
-
-
-def digits(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command and return what it printed."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "digitreader", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        cwd=cwd,
-        timeout=300,
-    )
-    return subprocess.CompletedProcess(
-        finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
-    )
 
 
 @pytest.fixture
@@ -99,6 +85,14 @@ def test_a_bad_file_does_not_stop_the_others(pictures: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_that_is_too_long_does_not_stop_the_others(pictures: Path) -> None:
+    done = digits("predict", "--json", "a" * 300, pictures / "a.png")
+    long, seven = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "cannot be read" in long["error"]
+    assert seven["digit"] == 7
+    assert "Traceback" not in done.stderr
+
+
 def test_a_folder_without_images_is_named(pictures: Path) -> None:
     (pictures / "empty").mkdir()
     (pictures / "folder.png").mkdir()
@@ -146,6 +140,8 @@ def test_standard_input(pictures: Path) -> None:
 def test_patterns_are_expanded_where_the_shell_did_not(pictures: Path) -> None:
     done = digits("predict", "--json", "**/*.webp", cwd=pictures)
     assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(Path("more") / "c.webp")]
+    folders = digits("predict", "--json", "mor*", cwd=pictures)
+    assert [json.loads(line)["file"] for line in folders.stdout.splitlines()] == [str(Path("more") / "c.webp")]
 
 
 @pytest.mark.parametrize(

@@ -13,20 +13,12 @@ from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT, MAX_WIDTH, TEXT, line_image
 from digitreader.images import find_ink
 from experiments.compose import CLEAN, RULED, TOUCHING, Line, Style, lines
+from tests.helpers import overlap
 
 
 def composed(mnist: Dataset, writers: Writers, style: Style, count: int = 20) -> list[Line]:
     """Return lines of training writers."""
     return list(lines(mnist.x_train, mnist.y_train, writers.train, style, count=count, seed=4))
-
-
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the intersection of two boxes over their union."""
-    left, top = np.maximum(one[:2], other[:2])
-    right, bottom = np.minimum(one[2:], other[2:])
-    shared = max(right - left, 0) * max(bottom - top, 0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return float(shared / (sum(areas) - shared))
 
 
 @pytest.mark.parametrize("scale", [0.8, 3, 9])

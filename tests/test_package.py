@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.test_reader import seven
+from tests.helpers import seven
 
 
 @pytest.fixture(scope="module")

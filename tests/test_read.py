@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +21,7 @@ from digitreader.decision import FieldReading
 from digitreader.errors import BlankImageError, ImageError
 from digitreader.reader import DigitReader
 from experiments.compose import BOXED, CLEAN, PLAIN, RULED, TOUCHING, Line, Style, lines
-from tests.test_cli import digits
-from tests.test_fields import overlap
+from tests.helpers import digits, overlap
 
 Compose = Callable[..., list[Line]]
 
@@ -87,6 +88,23 @@ def test_boxes_lie_in_the_picture(reader: DigitReader, composed: Compose) -> Non
             left, top, right, bottom = digit.box
             assert 0 <= left < right <= width
             assert 0 <= top < bottom <= height
+
+
+def test_boxes_in_tiny_pictures_hold_a_pixel(reader: DigitReader) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        pixels = rng.integers(0, 256, rng.integers(1, 60, 2)).astype(np.uint8)
+        with contextlib.suppress(BlankImageError):
+            for digit in reader.read(pixels).digits:
+                left, top, right, bottom = digit.box
+                assert 0 <= left < right <= pixels.shape[1]
+                assert 0 <= top < bottom <= pixels.shape[0]
+
+
+@pytest.mark.parametrize("length", [0, -1, "5", 2.5])
+def test_a_length_that_is_no_number_of_digits(reader: DigitReader, length: Any) -> None:
+    with pytest.raises(ValueError, match="length is a positive number"):
+        reader.read(np.zeros((30, 30), np.uint8), length)
 
 
 def test_boxes_are_in_the_files_own_pixels(reader: DigitReader, composed: Compose) -> None:

@@ -22,20 +22,13 @@ from digitreader.errors import BlankImageError, ImageError
 from digitreader.images import Source
 from digitreader.reader import GROUP, DigitReader
 from experiments.compose import PHOTO, RULED, Style, compose, non_digit, outline
+from tests.helpers import seven
 
 
 @pytest.fixture(scope="module")
 def reader() -> DigitReader:
     """Return the committed reader."""
     return DigitReader()
-
-
-def seven(size: int = 200, ink: int = 20, paper: int = 240) -> np.ndarray:
-    """Return a drawn 7, off the centre, as grey pixels."""
-    sheet = np.full((size, size * 3 // 2), paper, np.uint8)
-    points = np.array([(0.15, 0.2), (0.5, 0.18), (0.3, 0.75)]) * size
-    cv2.polylines(sheet, [points.astype(np.int32)], False, ink, max(size // 16, 1), cv2.LINE_AA)
-    return sheet
 
 
 def test_every_kind_of_source_is_read_alike(reader: DigitReader, tmp_path: Path) -> None:
@@ -178,6 +171,11 @@ def test_reading_many_leaves_the_warnings_of_a_program_alone(reader: DigitReader
     assert list(warnings.filters) == before
 
 
+def test_a_negative_number_of_threads_is_refused() -> None:
+    with pytest.raises(ValueError, match="-1"):
+        DigitReader(threads=-1)
+
+
 def test_who_stops_early_does_not_wait_for_all() -> None:
     taken = 0
 
@@ -224,11 +222,12 @@ def test_the_number_of_threads_changes_nothing(reader: DigitReader, mnist: Datas
         io.BytesIO(b"seven"),
         np.zeros((28, 28), np.uint8),
         np.zeros((40, 30, 3), np.uint8),
+        Image.new("L", (28, 28)),
     ],
 )
 def test_a_single_source_is_not_many(reader: DigitReader, single: Any) -> None:
     with pytest.raises(TypeError, match="predict_image"):
-        next(reader.predict_images(single))
+        reader.predict_images(single)
 
 
 def test_the_public_name() -> None:

@@ -1,0 +1,41 @@
+"""What several tests need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def digits(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command and return what it printed."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "digitreader", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        timeout=300,
+    )
+    return subprocess.CompletedProcess(
+        finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
+    )
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the intersection of two boxes over their union."""
+    left, top = np.maximum(one[:2], other[:2])
+    right, bottom = np.minimum(one[2:], other[2:])
+    shared = max(right - left, 0) * max(bottom - top, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return float(shared / (sum(areas) - shared))
+
+
+def seven(size: int = 200, ink: int = 20, paper: int = 240) -> np.ndarray:
+    """Return a drawn 7, off the centre, as grey pixels."""
+    sheet = np.full((size, size * 3 // 2), paper, np.uint8)
+    points = np.array([(0.15, 0.2), (0.5, 0.18), (0.3, 0.75)]) * size
+    cv2.polylines(sheet, [points.astype(np.int32)], False, ink, max(size // 16, 1), cv2.LINE_AA)
+    return sheet

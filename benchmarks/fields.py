@@ -32,6 +32,7 @@ SEED = 2026
 COUNT = 5000
 CHUNK = 50
 RESAMPLES = 2000
+COVERAGES = (0.95, 0.88)  # at which the goals are stated
 STYLES = {name: (style, 5) for name, style in FIELDS.items()} | {"ZIP+4": (PLAIN, 9)}
 
 
@@ -105,6 +106,14 @@ def curve(outcomes: Sequence[Outcome]) -> list[list[float]]:
     return [[float(count / len(outcomes)), float(wrong[count - 1] / count)] for count in counts]
 
 
+def least_doubtful(outcomes: Sequence[Outcome], coverage: float) -> npt.NDArray[np.bool_]:
+    """Return which lines are left if the most doubtful ones go to review, so that a share `coverage` stays."""
+    order = np.argsort([outcome.doubt for outcome in outcomes], kind="stable")
+    kept = np.zeros(len(outcomes), np.bool_)
+    kept[order[: int(coverage * len(outcomes))]] = True
+    return kept
+
+
 def summary(outcomes: Sequence[Outcome], census: frozenset[int]) -> dict[str, Any]:
     """Return the rates of one style."""
     right = np.array([outcome.right for outcome in outcomes])
@@ -126,6 +135,15 @@ def summary(outcomes: Sequence[Outcome], census: frozenset[int]) -> dict[str, An
         "in_review": float(1 - accepted.mean()),
         "wrong_among_accepted": float((accepted & ~right).sum() / max(accepted.sum(), 1)),
         "wrong_among_accepted_95": interval(outcomes, accepted),
+        "at_coverage": [
+            {
+                "coverage": coverage,
+                "wrong": float((kept & ~right).sum() / kept.sum()),
+                "wrong_95": interval(outcomes, kept),
+            }
+            for coverage in COVERAGES
+            for kept in [least_doubtful(outcomes, coverage)]
+        ],
         "risk_coverage": curve(outcomes),
     }
 

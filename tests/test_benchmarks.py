@@ -57,6 +57,11 @@ def test_the_summary_of_a_style() -> None:
     assert measured["wrong_by_population"] == pytest.approx({"Census staff": 0.1, "students": 1 / 30})
     assert measured["in_review"] == pytest.approx(0.2)
     assert measured["wrong_among_accepted"] == 0
+    most, fewer = measured["at_coverage"]
+    assert (most["coverage"], fewer["coverage"]) == (0.95, 0.88)
+    assert most["wrong"] == pytest.approx(20 / 380), "the least doubtful lines are the wrong ones here"
+    assert fewer["wrong"] == pytest.approx(20 / 352)
+    assert fewer["wrong_95"][0] < fewer["wrong"] < fewer["wrong_95"][1]
 
 
 def test_what_goes_to_review_whatever_its_confidence_is_most_doubtful() -> None:

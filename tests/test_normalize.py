@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from digitreader.data import Dataset
+from digitreader.images import find_ink
 from digitreader.normalize import main_strokes, normalize
+from experiments.compose import CLEAN, compose, outline
 
 
 def centre_of_mass(image: np.ndarray) -> tuple[float, float]:
@@ -71,6 +75,26 @@ def test_specks_are_no_part_of_a_digit_but_its_parts_are() -> None:
     kept = main_strokes(ink)
     assert kept[55:57, 55:57].max() == 0
     assert (kept[:52] == ink[:52]).all()
+
+
+@pytest.mark.parametrize("angle", [-10, 0, 4, 10])
+@pytest.mark.parametrize("size", [40, 160])
+def test_a_digit_leaves_the_box_that_it_stands_in(mnist: Dataset, size: int, angle: float) -> None:
+    style = replace(CLEAN, scale=(size / 20, size / 20), rotation=(angle, angle), margin=(6, 6))
+    for number in range(12):
+        outlines = [outline(mnist.x_train[number])]
+        boxed, alone = (
+            main_strokes(find_ink(compose(outlines, one, np.random.default_rng(0)).pixels))
+            for one in (replace(style, boxed=1), style)
+        )
+        # A pixel more or less moves the whole digit; a box that is left would make it half as large.
+        assert np.abs(normalize(boxed) - normalize(alone)).mean() < 0.1
+
+
+def test_a_digit_is_no_box(mnist: Dataset) -> None:
+    for image in mnist.x_train[:3000].astype(np.float32) / 255:
+        kept = main_strokes(image)
+        assert kept.sum() > 0.9 * image.sum()
 
 
 def test_one_stroke_is_left_as_it_is() -> None:

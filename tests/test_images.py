@@ -335,6 +335,8 @@ def test_limits_are_the_callers() -> None:
 
 
 SEEDS = [file(drawing(size=40).convert(mode), form) for mode, form in (("L", "PNG"), ("RGB", "JPEG"), ("P", "GIF"))]
+SEEDS += [file(drawing(size=40), "PPM"), file(drawing(size=40), "JPEG", progressive=True), file(MODES["I;16"], "PNG")]
+SEEDS += [file(drawing(size=40), "TIFF", compression="tiff_lzw"), b"P2\n9 9\n100\n" + b"7 " * 81]
 SEEDS += [file(drawing(size=40), "TIFF"), file(drawing(size=40), "BMP"), file(drawing(size=40).convert("RGB"), "WEBP")]
 
 

@@ -93,6 +93,10 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
         raise ImageFormatError(f"{name} is damaged: its header is not that of a PPM, PGM or PBM file.")
     try:
         image = Image.open(BytesIO(content), formats=FORMATS)
+        _check_size(image, name, min(max_pixels, WEBP_PIXELS) if image.format == "WEBP" else max_pixels)
+        _check_coding(image, name, content, max_pixels)
+    except ImageError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         allowed = min(max_pixels, PILLOW_PIXELS)
         raise ImageTooLargeError(f"{name} has more pixels than the {allowed:,} allowed.") from error
@@ -103,8 +107,6 @@ def load_image(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
     except Exception as error:  # Pillow's parsers let many kinds through
         raise ImageFormatError(f"{name} is damaged: {error or type(error).__name__}.") from error
     with image:
-        _check_size(image, name, min(max_pixels, WEBP_PIXELS) if image.format == "WEBP" else max_pixels)
-        _check_coding(image, name, content, max_pixels)
         size = image.size
         image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG need not be decoded at its full size
         return _decode(image, name, size)
@@ -165,7 +167,7 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 
 def _check_coding(image: Image.Image, name: str, content: bytes, max_pixels: int) -> None:
     """Raise if decoding would cost far more than the number of pixels tells."""
-    if image.format == "JPEG" and content.count(b"\xff\xda") > JPEG_SCANS:
+    if image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > JPEG_SCANS:
         raise ImageFormatError(f"{name} has more than {JPEG_SCANS} scans: no camera writes it so.")
     if image.format == "TIFF":
         tags: Any = image.getexif()

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from benchmarks.bad_input import costly, run
+from benchmarks.bad_input import costly, run, tile_of
 from digitreader.errors import BlankImageError, DigitReaderError, ImageError, ImageFormatError, ImageTooLargeError
 from digitreader.images import WORKING_SIDE, find_ink, load_image
 from digitreader.normalize import main_strokes, normalize
@@ -237,6 +237,9 @@ def png_of(width: int, height: int) -> bytes:
 PNG = file(drawing())
 
 
+TILE_WIDTH, TWO_WIDTHS = (struct.pack("<HHI", 322, 4, count) for count in (1, 2))
+
+
 class FailingStream:
     """A file that cannot be read, whose name is a number."""
 
@@ -256,6 +259,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[ImageError], str]] = {
     "a format that is not read": (lambda: file(drawing(), "ICO"), ImageFormatError, "PNG, JPEG"),
     "more pixels than allowed": (lambda: png_of(9_000, 9_000), ImageTooLargeError, "9,000 × 9,000"),
     "a decompression bomb": (lambda: png_of(100_000, 100_000), ImageTooLargeError, "50,000,000"),
+    "a TIFF of no sensible tiles": (lambda: tile_of(64).replace(TILE_WIDTH, TWO_WIDTHS), ImageFormatError, "damaged"),
     "no pixels": (lambda: png_of(0, 10), ImageError, "damaged|no pixels"),
     "missing": (lambda: "no/such/file.png", ImageFormatError, "no/such/file.png cannot be read: No such file"),
     "a folder": (lambda: Path(), ImageFormatError, "is a folder"),

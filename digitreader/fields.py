@@ -15,9 +15,9 @@ from digitreader.errors import BlankImageError
 
 Box = tuple[int, int, int, int]
 
-HEIGHT = 32  # of the line's image
-TEXT = 26  # rows of it that the ink takes
-MAX_WIDTH = 1024  # of the line's image: some forty digits
+HEIGHT = 24  # of the line's image
+TEXT = 22  # rows of it that the ink takes
+MAX_WIDTH = 1024  # of the line's image: some fifty digits
 MAX_TILT = 12  # degrees
 WINDOW = 0.8  # width of a digit with its gap, against its height
 INK = 0.3  # fainter ink does not count for extents and boxes
@@ -30,7 +30,7 @@ class LineImage:
 
     Attributes
     ----------
-    pixels : ndarray of shape (32, w), dtype float32
+    pixels : ndarray of shape (24, w), dtype float32
         White ink on black, in [0, 1]; w is a multiple of 4.
     to_line : ndarray of shape (2, 3), dtype float64
         Affine map from the original's pixels to these.
@@ -76,7 +76,7 @@ def _box(inked: npt.NDArray[np.bool_], centre: float, back: npt.NDArray[np.float
 
 
 def _owners(pixels: FloatArray, centres: Sequence[float]) -> npt.NDArray[np.int64]:
-    """Return which digit each pixel belongs to, cut between two of them where the least ink is, shape (32, w)."""
+    """Return which digit each pixel belongs to, cut between two of them where the least ink is, shape (24, w)."""
     ink = pixels.sum(axis=0)
     cuts = []
     for left, right in pairwise(centres):

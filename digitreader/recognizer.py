@@ -139,7 +139,7 @@ class LineRecognizer:
 
         Parameters
         ----------
-        lines : ndarray of shape (n, 32, w), dtype float32
+        lines : ndarray of shape (n, 24, w), dtype float32
             See `digitreader.fields.line_image`; shorter lines have paper on their right.
 
         Returns

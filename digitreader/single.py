@@ -24,7 +24,7 @@ class Prepared(NamedTuple):
     ----------
     digit : ndarray of shape (28, 28), dtype float32
         In MNIST's form, white on black, in [0, 1].
-    line : ndarray of shape (32, w), dtype float32
+    line : ndarray of shape (24, w), dtype float32
         As a line of digits, see `digitreader.fields.line_image`.
     """
 
@@ -50,7 +50,7 @@ def single_opinions(lines: Sequence[FloatArray], recognizer: LineRecognizer) -> 
 
     Parameters
     ----------
-    lines : sequence of ndarray of shape (32, w), dtype float32
+    lines : sequence of ndarray of shape (24, w), dtype float32
         The pictures as `digitreader.fields.line_image` gives them; what is wider than any digit says none.
     recognizer : LineRecognizer
     """

@@ -43,7 +43,7 @@ class Part:
 
     Attributes
     ----------
-    pixels : list of ndarray of shape (32, w), dtype float32
+    pixels : list of ndarray of shape (24, w), dtype float32
     texts : list of str
     """
 

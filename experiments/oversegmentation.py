@@ -41,7 +41,7 @@ TRAINING, VALIDATION = 500, 300  # lines a style
 NO_CLASS = 10  # of the scores: no digit
 PIECES = 5  # neighbouring pieces that may make up one digit
 WIDEST_INK = 1.2 * HEIGHT
-MATCH = 3.5  # columns by which a segment's ends may miss a digit's
+MATCH = 3  # columns by which a segment's ends may miss a digit's
 
 Segment = tuple[int, int]  # first and last piece, the last exclusive
 

@@ -29,7 +29,7 @@ from digitreader.single import prepare, run_both
 RISK = 0.0003  # wrong readings among the accepted ones
 MISSED_DIGITS = 0.005  # share of the validation digits that may be taken for no digit
 PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "scipy", "scikit-learn")
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the line reader's opinion
+WEIGHTS = (0.0, 0.2, 0.5, 0.7, 1.0, 1.4, 2.0)  # of the line reader's opinion
 
 
 def validation_rows(labels: npt.NDArray[np.uint8], expected_sha256: str) -> npt.NDArray[np.int64]:

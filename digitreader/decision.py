@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -128,6 +128,22 @@ class Calibration:
     min_evidence: float
 
 
+class Scale(NamedTuple):
+    """What margins mean.
+
+    Attributes
+    ----------
+    slope, offset : float
+        The logit of the probability that a text is right is a straight line over its margin.
+    min_confidence : float
+        Less goes to review.
+    """
+
+    slope: float
+    offset: float
+    min_confidence: float
+
+
 @dataclass(frozen=True)
 class FieldCalibration:
     """What was found on validation lines; stored in models/line_reader.json.
@@ -136,16 +152,13 @@ class FieldCalibration:
     ----------
     onnx_sha256 : list of str
         The line reader that it belongs to.
-    slope, offset : float
-        The logit of the probability that a text is right is a straight line over its margin.
-    min_confidence : float
-        Less goes to review.
+    free, known : Scale
+        Where nothing is known of a text, and where its length is.
     """
 
     onnx_sha256: list[str]
-    slope: float
-    offset: float
-    min_confidence: float
+    free: Scale
+    known: Scale
 
 
 AnyCalibration = TypeVar("AnyCalibration", Calibration, FieldCalibration)
@@ -170,8 +183,11 @@ def load_calibration(kind: type[AnyCalibration], path: Path, networks: Sequence[
     """
     try:
         content = json.loads(path.read_text())
+        for name in ("free", "known") if kind is FieldCalibration else ():
+            content[name] = Scale(*(content[name][number] for number in Scale._fields))
         calibration = kind(**{name: content[name] for name in kind.__dataclass_fields__})
-        numbers = [value for name, value in vars(calibration).items() if name != "onnx_sha256"]
+        values = [value for name, value in vars(calibration).items() if name != "onnx_sha256"]
+        numbers = [number for value in values for number in (value if isinstance(value, Scale) else (value,))]
         if not all(map(math.isfinite, numbers)) or content.get("temperature", 1) <= 0:
             raise ValueError(numbers)
     except FileNotFoundError as error:
@@ -306,9 +322,7 @@ def choose(candidates: Sequence[Candidate], length: int | None = None, codes: fr
     return Choice(best.text, margin, shares, reason)
 
 
-def decide_field(
-    choice: Choice, boxes: Sequence[Box], runners_up: Sequence[str], calibration: FieldCalibration
-) -> FieldReading:
+def decide_field(choice: Choice, boxes: Sequence[Box], runners_up: Sequence[str], scale: Scale) -> FieldReading:
     """Return the reading of a line.
 
     Parameters
@@ -316,11 +330,11 @@ def decide_field(
     choice : Choice
     boxes, runners_up : sequence
         The box and the second most probable symbol of each symbol of the text.
-    calibration : FieldCalibration
+    scale : Scale
     """
-    confidence = 1 / (1 + math.exp(-(calibration.slope * choice.margin + calibration.offset)))
+    confidence = 1 / (1 + math.exp(-(scale.slope * choice.margin + scale.offset)))
     reason = choice.reason
-    if reason == "ok" and confidence < calibration.min_confidence:
+    if reason == "ok" and confidence < scale.min_confidence:
         reason = "low_confidence"
     digits = tuple(map(FieldDigit, choice.text, choice.shares, boxes, runners_up))
     return FieldReading(choice.text, confidence, "accept" if reason == "ok" else "review", reason, digits)

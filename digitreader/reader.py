@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitreader.arrays import FloatArray
-from digitreader.ctc import align, beam_search, runners_up
+from digitreader.ctc import align, runners_up
 from digitreader.decision import (
     Calibration,
     FieldCalibration,
@@ -30,6 +30,7 @@ from digitreader.decision import (
 from digitreader.errors import ImageError
 from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
+from digitreader.lines import read_line
 from digitreader.recognizer import (
     COLUMNS,
     FIELDS_COMMAND,
@@ -185,8 +186,8 @@ class DigitReader:
         codes = existing_codes() if zip_codes else None
         image = self._load(source)
         line = line_image(find_ink(image.pixels))
-        (steps,) = self.line_recognizer.run(line.pixels[np.newaxis])
-        choice = choose(beam_search(steps), length, codes)
+        candidates, steps = read_line(line.pixels, self.line_recognizer)
+        choice = choose(candidates, length, codes)
         places = align(steps, choice.text)
         found = np.array(line.boxes([COLUMNS * (first + last + 1) / 2 for first, last in places])).reshape(-1, 4)
         scale = np.divide(image.size, image.pixels.shape[1::-1])
@@ -195,7 +196,8 @@ class DigitReader:
         corners[:, :2] = np.clip(corners[:, :2], 0, np.array(image.size) - 1)
         corners[:, 2:] = np.clip(corners[:, 2:], corners[:, :2] + 1, image.size)
         boxes = [(left, top, right, bottom) for left, top, right, bottom in corners.tolist()]
-        return decide_field(choice, boxes, runners_up(steps, places, choice.text), self.field_calibration)
+        scale = self.field_calibration.free if length is None and codes is None else self.field_calibration.known
+        return decide_field(choice, boxes, runners_up(steps, places, choice.text), scale)
 
     def read_fields(
         self, sources: Iterable[Source], length: int | None = None, *, zip_codes: bool = False

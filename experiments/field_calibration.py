@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from digitreader.ctc import beam_search
+from digitreader.ctc import Candidate
 from digitreader.decision import Choice, FieldCalibration, choose, load_calibration, threshold_for
 from digitreader.errors import DataNotFoundError
+from digitreader.lines import read_line
 from digitreader.provenance import provenance, write_json
 from digitreader.recognizer import FIELDS_COMMAND, MODELS, LineRecognizer, sha256
 from experiments.lines import VALIDATION_PARTS, compose_missing, read_part
@@ -27,14 +28,14 @@ PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "scikit-learn")
 TARGET = MODELS / "line_reader.json"
 
 
-def read_lines(network: LineRecognizer, parts: Sequence[Path]) -> tuple[list[Choice], list[str]]:
-    """Return what the lines of some files are read as, and what they say."""
-    choices, texts = [], []
+def read_lines(network: LineRecognizer, parts: Sequence[Path]) -> tuple[list[list[Candidate]], list[str]]:
+    """Return the candidates for the lines of some files, and what the lines say."""
+    candidates, texts = [], []
     for path in parts:
         part = read_part(path)
-        choices += [choose(beam_search(network.run(pixels[np.newaxis])[0])) for pixels in tqdm(part.pixels, path.stem)]
+        candidates += [read_line(pixels, network)[0] for pixels in tqdm(part.pixels, path.stem)]
         texts += part.texts
-    return choices, texts
+    return candidates, texts
 
 
 def calibrate(choices: Sequence[Choice], texts: Sequence[str]) -> dict[str, Any]:
@@ -80,9 +81,12 @@ def main() -> None:
         load_calibration(FieldCalibration, TARGET, [network.path], FIELDS_COMMAND)
         print(f"NOT CALIBRATED: {error} {TARGET.name} is unchanged; it belongs to the network.")
         return
+    candidates, texts = read_lines(network, parts)
+    lengths = [len(text.replace("-", "")) for text in texts]
     content = {
         "onnx_sha256": [sha256(network.path)],
-        **calibrate(*read_lines(network, parts)),
+        "free": calibrate(list(map(choose, candidates)), texts),
+        "known": calibrate(list(map(choose, candidates, lengths)), texts),
     } | provenance(FIELDS_COMMAND, *PACKAGES)
     write_json(TARGET, content)
 

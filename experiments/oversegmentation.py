@@ -23,12 +23,12 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from digitreader.arrays import FloatArray
-from digitreader.ctc import beam_search
 from digitreader.data import load_mnist, load_writers
 from digitreader.decision import choose
 from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT, INK, line_image
 from digitreader.images import find_ink
+from digitreader.lines import read_line
 from digitreader.normalize import normalize
 from digitreader.provenance import provenance
 from digitreader.recognizer import LineRecognizer, Recognizer, sha256
@@ -151,7 +151,7 @@ def main() -> None:
             scores = scorer.predict_log_proba(recognizer.run(images, "embedding")[0])
             wrong["over-segmentation"] += best_path(pixels, edges, found, scores) != line.text
             between = time.perf_counter()
-            wrong["line reader"] += choose(beam_search(line_recognizer.run(pixels[np.newaxis])[0])).text != line.text
+            wrong["line reader"] += choose(read_line(pixels, line_recognizer)[0]).text != line.text
             seconds["over-segmentation"] += between - started
             seconds["line reader"] += time.perf_counter() - between
         rows += [row(method, name, wrong[method], seconds[method], line_recognizer, recognizer) for method in wrong]

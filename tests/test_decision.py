@@ -19,8 +19,8 @@ from digitreader.decision import (
     MAX_MARGIN,
     Calibration,
     Choice,
-    FieldCalibration,
     FieldReading,
+    Scale,
     calibrated,
     calibration_error,
     choose,
@@ -150,7 +150,7 @@ def candidates(**log_probabilities: float) -> list[Candidate]:
     return sorted(found, key=lambda candidate: -candidate.log_probability)
 
 
-FIELDS = FieldCalibration(onnx_sha256=[], slope=1.0, offset=0.0, min_confidence=0.95)
+FIELDS = Scale(slope=1.0, offset=0.0, min_confidence=0.95)
 CODES = frozenset({"60601", "10001"})
 
 

@@ -96,7 +96,8 @@ def test_photos_are_read(reader: DigitReader, mnist: Dataset) -> None:
     assert np.mean(right) > 0.97
 
 
-MOST = {"sign": 0.1, "scribble": 0.15, "shape": 0.05, "blots": 0.05, "pair": 0.1}  # may pass for a digit
+# May pass for a digit: half a digit often looks like another one.
+MOST = {"sign": 0.1, "scribble": 0.2, "shape": 0.02, "blots": 0.02, "pair": 0.02, "fragment": 0.4}
 
 
 @pytest.mark.parametrize(("kind", "most"), MOST.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import resource
 import struct
 import subprocess
 import sys
@@ -311,7 +312,8 @@ def test_costly_files_cost_little(kind: str, tmp_path: Path) -> None:
     assert code == 1
     assert set(json.loads(out)) == {"file", "error"}
     assert b"Traceback" not in err
-    assert peak < 500_000_000
+    # Linux counts the process that a child was forked from as part of its peak.
+    assert peak < max(500_000_000, 1.05 * 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def test_a_pipe_gives_a_file_in_pieces() -> None:

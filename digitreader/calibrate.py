@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from digitreader.arrays import ByteArray, FloatArray
 from digitreader.data import load_mnist
 from digitreader.decision import (
     calibrated,
@@ -29,6 +33,13 @@ from digitreader.single import prepare, run_both
 RISK = 0.0003  # wrong readings among the accepted ones
 MISSED_DIGITS = 0.005  # share of the validation digits that may be taken for no digit
 PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "scipy", "scikit-learn")
+SIZES = (
+    10,
+    14,
+    20,
+    28,
+    56,
+)  # sides, in pixels, of the pictures on which the weight is chosen: people's are of any size
 WEIGHTS = (0.0, 0.2, 0.5, 0.7, 1.0, 1.4, 2.0)  # of the line reader's opinion
 
 
@@ -49,8 +60,28 @@ def validation_rows(labels: npt.NDArray[np.uint8], expected_sha256: str) -> npt.
     return rows
 
 
+def _smooth(side: int) -> int:
+    """Return how OpenCV brings a picture of 28 × 28 pixels to another size without steps."""
+    return int(cv2.INTER_AREA if side < 28 else cv2.INTER_CUBIC)
+
+
+def _outputs(
+    images: Iterable[ByteArray], network: Recognizer, line_network: LineRecognizer
+) -> tuple[FloatArray, FloatArray]:
+    """Return what both networks say of pictures of one digit: logits and opinions, each of shape (n, 10)."""
+    prepared = [prepare(find_ink(load_image(image).pixels)) for image in images]
+    groups = [
+        run_both(prepared[start : start + BATCH], network, line_network) for start in range(0, len(prepared), BATCH)
+    ]
+    logits, opinions = (np.concatenate(parts) for parts in zip(*groups, strict=True))
+    return logits, opinions
+
+
 def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
     """Fit weight, temperature and thresholds, write them to reader.json, and return what was written.
+
+    The weight is that of the least log-loss on the validation digits in several sizes: in small pictures the line
+    reader deserves less. The rest is fitted to the digits as they are.
 
     Parameters
     ----------
@@ -70,20 +101,22 @@ def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
     rows = validation_rows(data.y_train, card["split"]["validation_rows_sha256"])
     labels = data.y_train[rows]
     network, line_network = Recognizer(models / "mnist_cnn.onnx"), LineRecognizer(models / "line_reader.onnx")
-    prepared = [prepare(find_ink(load_image(image).pixels)) for image in data.x_train[rows]]
-    groups = [
-        run_both(prepared[start : start + BATCH], network, line_network) for start in range(0, len(prepared), BATCH)
+    images = data.x_train[rows]
+    sizes = islice(cycle(SIZES), len(images))
+    resized = [
+        cv2.resize(image, (side, side), interpolation=_smooth(side)) for image, side in zip(images, sizes, strict=True)
     ]
-    logits, opinions = (np.concatenate(parts) for parts in zip(*groups, strict=True))
-
-    fitted = {weight: fit_temperature(combined(logits, opinions, weight), labels) for weight in WEIGHTS}
-    losses = {
-        weight: log_loss(calibrated(combined(logits, opinions, weight), temperature), labels)
-        for weight, temperature in fitted.items()
-    }
+    losses = {}
+    logits, opinions = _outputs(resized, network, line_network)
+    for weight in WEIGHTS:
+        both = combined(logits, opinions, weight)
+        losses[weight] = log_loss(calibrated(both, fit_temperature(both, labels)), labels)
     weight = min(WEIGHTS, key=lambda weight: losses[weight])
-    before = calibrated(combined(logits, opinions, weight), 1)
-    after = calibrated(combined(logits, opinions, weight), fitted[weight])
+
+    logits, opinions = _outputs(images, network, line_network)
+    both = combined(logits, opinions, weight)
+    temperature = fit_temperature(both, labels)
+    before, after = calibrated(both, 1), calibrated(both, temperature)
     right = after.argmax(axis=1) == labels
     support = evidence(opinions)
     min_evidence = float(np.quantile(support, MISSED_DIGITS))
@@ -93,7 +126,7 @@ def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
     content = {
         "onnx_sha256": [sha256(network.path), sha256(line_network.path)],
         "weight": weight,
-        "temperature": fitted[weight],
+        "temperature": temperature,
         "min_confidence": threshold,
         "min_evidence": min_evidence,
         "risk": risk,

@@ -44,7 +44,7 @@ def drawing(size: int = 60) -> Image.Image:
     return image
 
 
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
+def saved(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
     """Return an image as the bytes of a file."""
     stream = BytesIO()
     image.save(stream, form, **options)

@@ -98,9 +98,14 @@ def interval(outcomes: Sequence[Outcome], kept: npt.NDArray[np.bool_]) -> list[f
     return [float(bound) for bound in np.quantile(rates, [0.025, 0.975])]
 
 
+def least_doubtful_first(outcomes: Sequence[Outcome]) -> npt.NDArray[np.int64]:
+    """Return the places of the outcomes, shape (n,), those that would go to review first at the end."""
+    return np.argsort([outcome.doubt for outcome in outcomes], kind="stable")
+
+
 def curve(outcomes: Sequence[Outcome]) -> list[list[float]]:
     """Return coverage and risk, least doubtful lines first, at every half of a hundredth of the lines."""
-    order = np.argsort([outcome.doubt for outcome in outcomes], kind="stable")
+    order = least_doubtful_first(outcomes)
     wrong = np.cumsum([not outcomes[place].right for place in order])
     counts = np.linspace(0, len(outcomes), 201)[1:].astype(int)
     return [[float(count / len(outcomes)), float(wrong[count - 1] / count)] for count in counts]
@@ -108,9 +113,8 @@ def curve(outcomes: Sequence[Outcome]) -> list[list[float]]:
 
 def least_doubtful(outcomes: Sequence[Outcome], coverage: float) -> npt.NDArray[np.bool_]:
     """Return which lines are left if the most doubtful ones go to review, so that a share `coverage` stays."""
-    order = np.argsort([outcome.doubt for outcome in outcomes], kind="stable")
     kept = np.zeros(len(outcomes), np.bool_)
-    kept[order[: int(coverage * len(outcomes))]] = True
+    kept[least_doubtful_first(outcomes)[: int(coverage * len(outcomes))]] = True
     return kept
 
 

@@ -33,13 +33,8 @@ from digitreader.single import prepare, run_both
 RISK = 0.0003  # wrong readings among the accepted ones
 MISSED_DIGITS = 0.005  # share of the validation digits that may be taken for no digit
 PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "scipy", "scikit-learn")
-SIZES = (
-    10,
-    14,
-    20,
-    28,
-    56,
-)  # sides, in pixels, of the pictures on which the weight is chosen: people's are of any size
+# Sides, in pixels, of the pictures on which the weight is chosen: people's are of any size.
+SIZES = (10, 14, 20, 28, 56)
 WEIGHTS = (0.0, 0.2, 0.5, 0.7, 1.0, 1.4, 2.0)  # of the line reader's opinion
 
 
@@ -58,11 +53,6 @@ def validation_rows(labels: npt.NDArray[np.uint8], expected_sha256: str) -> npt.
     if found != expected_sha256:
         raise CalibrationError("The network was validated on other images than the notebook's own: calibrate on those.")
     return rows
-
-
-def _smooth(side: int) -> int:
-    """Return how OpenCV brings a picture of 28 × 28 pixels to another size without steps."""
-    return int(cv2.INTER_AREA if side < 28 else cv2.INTER_CUBIC)
 
 
 def _outputs(
@@ -104,7 +94,8 @@ def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
     images = data.x_train[rows]
     sizes = islice(cycle(SIZES), len(images))
     resized = [
-        cv2.resize(image, (side, side), interpolation=_smooth(side)) for image, side in zip(images, sizes, strict=True)
+        cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
+        for image, side in zip(images, sizes, strict=True)
     ]
     losses = {}
     logits, opinions = _outputs(resized, network, line_network)

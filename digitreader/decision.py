@@ -186,9 +186,8 @@ def load_calibration(kind: type[AnyCalibration], path: Path, networks: Sequence[
         for name in ("free", "known") if kind is FieldCalibration else ():
             content[name] = Scale(*(content[name][number] for number in Scale._fields))
         calibration = kind(**{name: content[name] for name in kind.__dataclass_fields__})
-        values = [value for name, value in vars(calibration).items() if name != "onnx_sha256"]
-        numbers = [number for value in values for number in (value if isinstance(value, Scale) else (value,))]
-        if not all(map(math.isfinite, numbers)) or content.get("temperature", 1) <= 0:
+        numbers = np.hstack([value for name, value in vars(calibration).items() if name != "onnx_sha256"])
+        if not np.isfinite(numbers).all() or content.get("temperature", 1) <= 0:
             raise ValueError(numbers)
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing: `{command}` writes it.") from error

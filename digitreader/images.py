@@ -31,10 +31,10 @@ SLOW_BYTES = 1_000_000  # of a file in one of them
 JPEG_SCANS = 32  # a progressive file has about ten; each costs a pass over all pixels
 LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 PNM_HEADER = re.compile(rb"P[1-6](?:\s+(?:#[^\n]*\n\s*)*\d+){2,3}\s")
-STRIP = 256  # rows of an array that are converted at once
 PNM_HEADER_BYTES = 4096  # comments included
 GREY_DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners use of 16
 TIFF_TILE_WIDTH, TIFF_TILE_LENGTH = 322, 323
+STRIP = 256  # rows of an array that are converted at once
 WORKING_SIDE = 1024  # larger images are reduced: no digit needs more
 
 TINY = 24  # pixels: in a picture no larger, a digit's strokes fill too much to fit the paper closely

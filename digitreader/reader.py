@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +45,8 @@ from digitreader.single import Prepared, prepare, run_both
 from digitreader.zip_codes import existing_codes
 
 GROUP = 16  # pictures that a thread takes at once
+SMALL = 128 * 128  # pixels
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -54,8 +58,7 @@ class DigitReader:
     models : path
         Folder with `mnist_cnn.onnx`, `line_reader.onnx`, and their calibrations `reader.json` and `line_reader.json`.
     threads : int
-        Threads that read pictures side by side, and that a network takes; 0 is one for each core. OpenCV has its own,
-        see `cv2.setNumThreads`.
+        Threads that read pictures side by side; 0 is one for each core. OpenCV has its own, see `cv2.setNumThreads`.
     max_bytes, max_pixels : int
         Larger files and images are refused.
 
@@ -89,7 +92,7 @@ class DigitReader:
         models = Path(models)
         self.threads = threads or os.cpu_count() or 1
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
-        self.line_recognizer = LineRecognizer(models / "line_reader.onnx", threads=threads)
+        self.line_recognizer = LineRecognizer(models / "line_reader.onnx")
         networks = [self.recognizer.path, self.line_recognizer.path]
         self.calibration = load_calibration(Calibration, models / "reader.json", networks, "digits calibrate")
         self.field_calibration = load_calibration(
@@ -98,6 +101,7 @@ class DigitReader:
         keras_path = models / "mnist_cnn.keras"
         if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
             warnings.warn(f"{keras_path} is not what the reader uses: `digits export` brings it in.", stacklevel=2)
+        self._preparing = threading.Lock()
         self.max_bytes = max_bytes
         self.max_pixels = max_pixels
 
@@ -153,7 +157,12 @@ class DigitReader:
         """
 
         def predict_group(group: Sequence[Source]) -> list[Reading | ImageError]:
-            prepared = [_or_error(self.prepare, source) for source in group]
+            loaded = [_or_error(self._load, source) for source in group]
+            small = all(isinstance(image, ImageError) or image.pixels[..., 0].size <= SMALL for image in loaded)
+            # Small pictures take many short calls, of which each gives up Python's lock: two threads that prepare them
+            # at a time need longer than one after the other.
+            with self._preparing if small else nullcontext():
+                prepared = [image if isinstance(image, ImageError) else _or_error(_prepare, image) for image in loaded]
             readings = iter(self.decide([item for item in prepared if not isinstance(item, ImageError)]))
             return [item if isinstance(item, ImageError) else next(readings) for item in prepared]
 
@@ -225,7 +234,7 @@ class DigitReader:
         ImageError
             As `predict_image`.
         """
-        return prepare(find_ink(self._load(source).pixels))
+        return _prepare(self._load(source))
 
     def decide(self, prepared: Sequence[Prepared]) -> list[Reading]:
         """Return the reading of each picture of one digit that `prepare` has prepared."""
@@ -235,10 +244,14 @@ class DigitReader:
         return load_image(source, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
 
 
-def _or_error(call: Callable[[Source], Result], source: Source) -> Result | ImageError:
-    """Return what a call makes of a source, or what is wrong with the image."""
+def _prepare(image: LoadedImage) -> Prepared:
+    return prepare(find_ink(image.pixels))
+
+
+def _or_error(call: Callable[[Item], Result], item: Item) -> Result | ImageError:
+    """Return what a call makes of an item, or what is wrong with the image."""
     try:
-        return call(source)
+        return call(item)
     except ImageError as error:
         return error
 

@@ -132,7 +132,7 @@ def main() -> None:
     """Train the scores, read the validation lines by both methods, write results/line_methods.json."""
     from sklearn.linear_model import LogisticRegression
 
-    recognizer, line_recognizer = Recognizer(threads=1), LineRecognizer(threads=1)
+    recognizer, line_recognizer = Recognizer(threads=1), LineRecognizer()
     features, classes = training_pieces(recognizer)
     scorer = LogisticRegression(C=0.1, max_iter=200).fit(features, classes)
     rows: list[Row] = []

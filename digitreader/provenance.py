@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ def provenance(command: str, *packages: str) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file; whoever is killed meanwhile leaves the one that was there."""
+    """Write a JSON file, a list of numbers on a line; whoever is killed meanwhile leaves the one that was there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
+    indented = json.dumps(content, indent=1)
+    # No string holds a line's end.
+    text = re.sub(r"\[\n[^][{}\"]*\]", lambda numbers: json.dumps(json.loads(numbers[0])), indented)
+    partial.write_text(text + "\n")
     partial.replace(path)

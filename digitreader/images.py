@@ -29,7 +29,7 @@ WEBP_PIXELS = 25_000_000  # its decoder keeps several copies
 SLOW_CODINGS = ("ppm", "ppm_plain", "bmp_rle")  # that Pillow decodes in Python
 SLOW_BYTES = 1_000_000  # of a file in one of them
 JPEG_SCANS = 32  # a progressive file has about ten; each costs a pass over all pixels
-LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+UPRIGHT, LYING = 1, (5, 6, 7, 8)  # EXIF orientations; the latter exchange width and height
 PNM_HEADER = re.compile(rb"P[1-6](?:\s+(?:#[^\n]*\n\s*)*\d+){2,3}\s")
 PNM_HEADER_BYTES = 4096  # comments included
 GREY_DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners use of 16
@@ -185,9 +185,11 @@ def _decode(image: Image.Image, name: str, size: tuple[int, int]) -> LoadedImage
     try:
         image.load()
         with contextlib.suppress(Exception):  # a damaged EXIF block states nothing
-            lies = image.getexif().get(ExifTags.Base.Orientation) in LYING and image.format != "TIFF"
-            image = ImageOps.exif_transpose(image)  # TIFF's Pillow has turned already
-            size = size[::-1] if lies else size
+            orientation = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+            if orientation != UPRIGHT:  # what is not turned is not copied
+                lies = orientation in LYING and image.format != "TIFF"  # which Pillow has turned already
+                image = ImageOps.exif_transpose(image)
+                size = size[::-1] if lies else size
         pixels = _pixels(image, name)
     except ImageError:
         raise

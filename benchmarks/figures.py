@@ -11,12 +11,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.fields import STYLES
 from benchmarks.results import read_result
 from digitreader.data import load_mnist, load_writers
 from digitreader.reader import DigitReader
-from experiments.compose import lines
+from experiments.compose import Line, lines
 from experiments.runs import ROOT
 
 FIGURES = ROOT / "figures"
@@ -40,21 +41,21 @@ def zip_fields() -> None:
             digits=digits,
         )
         for ax, line in zip(row, composed, strict=True):
-            draw_field(ax, line.picture.pixels, line.text, reader)
+            draw_field(ax, line, reader)
         row[0].set_ylabel(name.replace(" and ", "\nand "), rotation=0, ha="right", va="center")
     figure.savefig(FIGURES / "zip_fields.png", dpi=150)
     plt.close(figure)
 
 
-def draw_field(ax: Axes, pixels: np.ndarray, text: str, reader: DigitReader) -> None:
-    """Draw a field, its boxes, and above it what it says and what was read."""
-    reading = reader.read(pixels)
+def draw_field(ax: Axes, line: Line, reader: DigitReader) -> None:
+    """Draw a field, its boxes, and above it what it says and what was read, its length known."""
+    reading = reader.read(line.picture.pixels, len(line.text.replace("-", "")))
     colour = COLOURS[reading.decision]
-    ax.imshow(pixels, interpolation="antialiased")
+    ax.imshow(line.picture.pixels, interpolation="antialiased")
     for digit in reading.digits:
         left, top, right, bottom = digit.box
         ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor=colour))
-    mark = "" if reading.text == text else f", truly {text}"
+    mark = "" if reading.text == line.text else f", truly {line.text}"
     ax.set_title(f"{reading.text}: {reading.decision} ({reading.confidence:.1%}){mark}", fontsize=10, color=colour)
     ax.set(xticks=[], yticks=[])
     for side in ax.spines.values():
@@ -64,7 +65,7 @@ def draw_field(ax: Axes, pixels: np.ndarray, text: str, reader: DigitReader) -> 
 def risk_coverage() -> None:
     """Draw the share of wrong readings among the accepted against the share that is accepted."""
     digits, fields = read_result("mnist"), read_result("fields")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
     curve(left, digits["risk_coverage"], "MNIST's test digits", "#0072b2")
     left.plot(digits["accepted"], max(digits["risk"], FLOOR), "o", color="#0072b2", label="the threshold in use")
     left.axvline(digits["coverage"], color="0.6", linewidth=1, linestyle=":")
@@ -78,8 +79,12 @@ def risk_coverage() -> None:
         ax.set(xlabel="share accepted", ylabel="share of wrong readings among these", yscale="log")
         ax.xaxis.set_major_formatter("{x:.0%}")
         ax.set_ylim(FLOOR, None)
-        ax.legend(fontsize=8)
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.yaxis.set_major_formatter(lambda rate, _: f"{rate:.2%}" if rate > FLOOR else "less")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.grid(alpha=0.3)
+    left.legend(fontsize=8, loc="upper left")
+    right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(FIGURES / "risk_coverage.png", dpi=150)
     plt.close(figure)
 

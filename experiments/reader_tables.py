@@ -1,9 +1,124 @@
-"""The README's tables of what the reader does."""
+"""The README's tables of what the reader does, from the result files of the benchmarks."""
 
 from __future__ import annotations
 
+from benchmarks.results import read_result
 from experiments.runs import read_rows
-from experiments.tables import table
+from experiments.tables import Goal, between, goal_table, percent, table
+
+FIELD_GOALS = {
+    "clean and apart": 0.012,
+    "noise and uneven light": 0.03,
+    "on a ruled line": 0.03,
+    "touching": 0.08,
+    "in form boxes": 0.08,
+    "ZIP+4": 0.05,
+}
+CONFIDENT_GOALS = (0.003, 0.001)  # at the coverages of `benchmarks.fields`
+
+
+def reader_goals() -> str:
+    """Return the table of the reader's goals, and whether they are reached."""
+    digits, wild, foreign = (read_result(name) for name in ("mnist", "wild", "foreign"))
+    speed, bad = read_result("speed"), read_result("bad_input")
+    lost = digits["accuracy"] - min(digits["accuracy_as_pictures"], *digits["accuracy_shifted"].values())
+    paired = 100 * (wild["accuracy_of_the_same_digits_clean"] - wild["accuracy"])
+    small = "{:.2g}".format
+
+    def fine(share: float) -> str:
+        return percent(share, 4)
+
+    times = "{:,.3g} ×".format
+    rate = "{:,.0f}".format
+    photos = f"{rate(speed['photos_a_second'])} of {speed['mean_photo_pixels'] / 1e6:.2f} megapixels"
+    points = "{:.2f} points".format
+    return goal_table(
+        [
+            ("accuracy lost on MNIST as pictures, also shifted by 3 pixels", "≤", 0.02, 100 * lost, points),
+            ("misread among the 98.5 % most confident", "≤", 0.0003, digits["risk_at_coverage"], fine),
+            (
+                f"accuracy lost on user-like photos ({points(paired)} against the same digits clean)",
+                "≤",
+                0.5,
+                100 * (wild["accuracy_of_the_clean_test_set"] - wild["accuracy"]),
+                points,
+            ),
+            ("another country's handwriting (`load_digits`)", "≥", 0.975, foreign["accuracy"], percent),
+            ("one image: faster than Keras `predict`", "≥", 200, speed["one_image"]["ratio"], times),
+            ("batches: faster than Keras at its best batch size", "≥", 2, speed["batches"]["ratio"], times),
+            ("seconds until a reader is there, import included", "≤", 1, speed["start"]["import_s"], small),
+            ("seconds of the first `digits predict`", "≤", 1, speed["start"]["first_reading_s"], small),
+            (f"PNG files a second (photos: {photos})", "≥", 1000, speed["files_28_a_second"], rate),
+            (f"of {bad['files']} malformed files, not handled", "≤", 0, len(bad["failures"]), small),
+        ]
+    )
+
+
+def field_goals() -> str:
+    """Return the table of the goals for fields, and whether they are reached."""
+    styles = read_result("fields")["styles"]
+    clean = styles["clean and apart"]
+    goals: list[Goal] = [
+        (f"{name}: wrong, nothing rejected", "≤", bound, styles[name]["wrong"], percent)
+        for name, bound in FIELD_GOALS.items()
+    ]
+    for kept, bound in zip(clean["at_coverage"], CONFIDENT_GOALS, strict=True):
+        share = percent(kept["coverage"], 0)
+        name = f"clean and apart: wrong among the {share} most confident ({between(kept['wrong_95'])})"
+        goals.append((name, "≤", bound, kept["wrong"], percent))
+    return goal_table(goals)
+
+
+def field_results() -> str:
+    """Return the table of the fields of test writers, style by style."""
+    measured = read_result("fields")
+    rows = []
+    for name, style in measured["styles"].items():
+        populations = style["wrong_by_population"]
+        rows.append(
+            (
+                name,
+                f"{percent(style['wrong'])} ({between(style['wrong_95'])})",
+                percent(style["wrong_without_the_length"]),
+                f"{percent(populations['Census staff'])}, {percent(populations['students'])}",
+                percent(style["in_review"], 1),
+                f"{percent(style['wrong_among_accepted'])} ({between(style['wrong_among_accepted_95'])})",
+            )
+        )
+    header = ("fields", "wrong", "length not known", "Census staff, students", "in review", "wrong of accepted")
+    return table(header, rows)
+
+
+def non_digits() -> str:
+    """Return the table of what is no digit and is accepted as one."""
+    accepted = read_result("non_digits")["accepted"]
+    names = {
+        "sign": "letters and signs",
+        "scribble": "scribbles",
+        "shape": "triangles, squares, stars",
+        "blots": "blots",
+        "pair": "two digits that touch",
+        "fragment": "part of a digit",
+    }
+    rows = [(name, *(percent(share, 1) for share in accepted[kind].values())) for kind, name in names.items()]
+    return table(("accepted as a digit", *next(iter(accepted.values()))), rows)
+
+
+def line_methods() -> str:
+    """Return the table of the two ways to read a line, on the same validation lines."""
+    rows = read_rows("line_methods")
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = []
+    for style in dict.fromkeys(row["style"] for row in rows):
+        of_style = {row["method"]: row for row in rows if row["style"] == style}
+        lines.append((style, *(percent(of_style[method]["wrong"], 1) for method in methods)))
+    costs = [
+        1e3
+        * sum(row["seconds"] for row in rows if row["method"] == method)
+        / sum(row["lines"] for row in rows if row["method"] == method)
+        for method in methods
+    ]
+    return table(("fields", *methods), [*lines, ("milliseconds a line", *(f"{cost:.1f}" for cost in costs))])
 
 
 def samples() -> str:

@@ -11,7 +11,7 @@ import re
 import statistics
 from collections.abc import Callable
 
-from experiments.reader_tables import samples
+from experiments.reader_tables import field_goals, field_results, line_methods, non_digits, reader_goals, samples
 from experiments.runs import ROOT, Row, read_card, read_rows
 from experiments.tables import between, goal_table, mean_sd, percent, table
 
@@ -232,6 +232,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
         seeds,
         augmentation,
         goals,
+        reader_goals,
+        field_goals,
+        field_results,
+        non_digits,
+        line_methods,
         samples,
         recipe,
         backends,

@@ -16,7 +16,7 @@ from PIL import Image
 from digitreader.data import Dataset
 from digitreader.decision import Reading
 from digitreader.reader import DigitReader
-from digitreader.recognizer import as_input
+from digitreader.recognizer import as_input, sha256
 from digitreader.training import MODEL
 from experiments.readme import BLOCKS, render
 from experiments.recipe import BASE, CANDIDATES, FINALISTS, SEEDS
@@ -163,10 +163,30 @@ def test_readme_sections_in_order(root: Path) -> None:
 
 def test_result_files_share_a_schema(root: Path) -> None:
     files = sorted((root / "experiments" / "results").glob("*.json"))
-    assert {file.stem for file in files} == {"backends", "no_augmentation", "recipe", "samples", "seeds"}
+    assert {file.stem for file in files} == {
+        "backends",
+        "line_methods",
+        "no_augmentation",
+        "recipe",
+        "samples",
+        "seeds",
+    }
     for file in files:
         for row in json.loads(file.read_text()):
             assert {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"} <= row.keys(), file
+
+
+def test_benchmarks_say_how_they_were_measured(root: Path) -> None:
+    scripts = {file.stem for file in (root / "benchmarks").glob("*.py") if "    write_result(" in file.read_text()}
+    files = sorted((root / "benchmarks" / "results").glob("*.json"))
+    assert {file.stem for file in files} == scripts
+    networks = [sha256(root / "models" / name) for name in ("mnist_cnn.onnx", "line_reader.onnx")]
+    for file in files:
+        content = json.loads(file.read_text())
+        assert {"seed", "versions", "machine"} <= content.keys(), file
+        assert content["command"] == f"python -m benchmarks.{file.stem}"
+        if unchanged(root, "models"):
+            assert content["onnx_sha256"] == networks, f"{file} was measured on other networks"
 
 
 def test_samples_are_read_as_stated(root: Path) -> None:

@@ -6,14 +6,11 @@ import cv2
 import numpy as np
 
 from digitreader.arrays import FloatArray
+from digitreader.forms import without_frame, without_rules
 
 SIDE = 28
 BOX = 20
 SPECK = 0.02  # share of the largest stroke's ink
-STRONG = 0.4  # fainter ink does not join a digit to the frame around it
-RECTANGULAR = 0.85  # share of the smallest box around a frame's opening that is open; of a round 0 it is less
-OPENING = 0.5  # share of the area within a frame's outline that is open, at least
-FRAMED = 0.1  # share of a picture's ink that stands in its frame, at least
 EDGE = 0.02  # ink fainter than this does not count for the digit's extent
 # Widths of strokes in the box: MNIST's lie between 1.4 and 4.4 for all but one in a hundred.
 THIN, THIN_BECOMES = 1.4, 2.0
@@ -22,7 +19,7 @@ FINE = 4  # strokes are redrawn on a grid at least this many times finer than th
 
 
 def main_strokes(ink: FloatArray) -> FloatArray:
-    """Return the ink of one digit without the specks around it and without a form's box.
+    """Return the ink of one digit without the specks around it, and without a form's box and the lines of ruled paper.
 
     Parameters
     ----------
@@ -33,32 +30,12 @@ def main_strokes(ink: FloatArray) -> FloatArray:
     ndarray of shape (h, w), dtype float32
         Strokes with less than `SPECK` of the largest one's ink are gone.
     """
-    ink = _without_frame(ink)
+    ink = without_rules(without_frame(ink))
     count, components = cv2.connectedComponents((ink > 0).astype(np.uint8))
     if count <= 2:  # the paper and one stroke
         return ink
     amounts = np.bincount(components.ravel(), weights=ink.ravel())
     return np.where((amounts >= SPECK * amounts[1:].max())[components], ink, np.float32(0))
-
-
-def _without_frame(ink: FloatArray) -> FloatArray:
-    """Return the ink that stands in a printed box, if there is one; else all of it."""
-    contours, hierarchy = cv2.findContours((ink > STRONG).astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    if len(contours) < 3:  # a box's outline, its opening, a digit
-        return ink
-    parents = hierarchy[0, :, 3]
-    for opening in np.unique(parents[parents >= 0]).tolist():
-        outline = parents[opening]
-        if outline < 0 or parents[outline] >= 0:  # no opening, or one in a digit that stands in a box
-            continue
-        area, (_, sides, _) = cv2.contourArea(contours[opening]), cv2.minAreaRect(contours[opening])
-        if area < max(RECTANGULAR * sides[0] * sides[1], OPENING * cv2.contourArea(contours[outline])):
-            continue
-        open_ = cv2.drawContours(np.zeros(ink.shape, np.uint8), contours, opening, 1, cv2.FILLED)
-        inside = ink * cv2.erode(open_, np.ones((3, 3), np.uint8), iterations=2)
-        if inside.sum() >= FRAMED * ink.sum():
-            return inside
-    return ink
 
 
 def normalize(ink: FloatArray) -> FloatArray:
@@ -80,7 +57,7 @@ def normalize(ink: FloatArray) -> FloatArray:
     Proceedings of the IEEE 86(11), section III.A.
     """
     rows, columns = (np.flatnonzero((ink > EDGE).any(axis=axis)) for axis in (1, 0))
-    crop = _redrawn(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    crop = redrawn(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = BOX / max(crop.shape)
     height, width = (max(round(side * scale), 1) for side in crop.shape)
     if (height, width) != crop.shape:
@@ -97,7 +74,7 @@ def normalize(ink: FloatArray) -> FloatArray:
     return frame
 
 
-def _redrawn(crop: FloatArray) -> FloatArray:
+def redrawn(crop: FloatArray) -> FloatArray:
     """Return a digit's ink as a pen of MNIST's width would have drawn it; unchanged if it is as wide already."""
     width = _stroke_width(crop) * BOX / max(crop.shape)
     if THIN <= width <= THICK:

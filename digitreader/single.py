@@ -10,10 +10,11 @@ import numpy as np
 from digitreader.arrays import FloatArray
 from digitreader.ctc import single_symbols
 from digitreader.fields import HEIGHT, line_image
-from digitreader.normalize import main_strokes, normalize
+from digitreader.normalize import EDGE, main_strokes, normalize, redrawn
 from digitreader.recognizer import LineRecognizer, Recognizer
 
 WIDEST = 2 * HEIGHT  # columns that a single digit may take
+UPRIGHT = 2.0  # times higher than wide
 STEP = HEIGHT // 2  # lines are padded to multiples of this width, so that few calls read many of them
 
 
@@ -34,7 +35,11 @@ class Prepared(NamedTuple):
 
 def prepare(ink: FloatArray) -> Prepared:
     """Return what the networks see of the ink of one digit, see `digitreader.images.find_ink`."""
-    return Prepared(normalize(main_strokes(ink)), line_image(ink).pixels)
+    strokes = main_strokes(ink)
+    rows, columns = (np.ptp(places) + 1 for places in np.nonzero(strokes > EDGE))
+    # In a line a thin upright stroke may be the side of a box; alone it is a 1.
+    upright = rows > UPRIGHT * columns
+    return Prepared(normalize(strokes), line_image(redrawn(strokes) if upright else ink).pixels)
 
 
 def run_both(

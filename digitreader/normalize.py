@@ -56,8 +56,7 @@ def normalize(ink: FloatArray) -> FloatArray:
     LeCun, Y., Bottou, L., Bengio, Y. and Haffner, P. (1998). Gradient-based learning applied to document recognition.
     Proceedings of the IEEE 86(11), section III.A.
     """
-    rows, columns = (np.flatnonzero((ink > EDGE).any(axis=axis)) for axis in (1, 0))
-    crop = redrawn(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    crop = redrawn(cut_out(ink))
     scale = BOX / max(crop.shape)
     height, width = (max(round(side * scale), 1) for side in crop.shape)
     if (height, width) != crop.shape:
@@ -72,6 +71,17 @@ def normalize(ink: FloatArray) -> FloatArray:
     frame = np.zeros((SIDE, SIDE), np.float32)
     frame[top : top + height, left : left + width] = crop
     return frame
+
+
+def cut_out(ink: FloatArray) -> FloatArray:
+    """Return ink without the paper around it."""
+    rows, columns = (np.flatnonzero((ink > EDGE).any(axis=axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def is_thin(crop: FloatArray) -> bool:
+    """Return whether a digit's strokes, cut out without a margin, are thinner than nearly all of MNIST's."""
+    return _stroke_width(crop) * BOX / max(crop.shape) < THIN
 
 
 def redrawn(crop: FloatArray) -> FloatArray:
@@ -90,11 +100,8 @@ def redrawn(crop: FloatArray) -> FloatArray:
     within = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     outside = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     distance = np.where(inside, within - 0.5, 0.5 - outside)
-    redrawn: FloatArray = np.clip(0.5 + distance + wider, 0, 1).astype(np.float32)
-    rows, columns = (np.flatnonzero((redrawn > EDGE).any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
-        return crop
-    return redrawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    drawn: FloatArray = np.clip(0.5 + distance + wider, 0, 1).astype(np.float32)
+    return cut_out(drawn) if (drawn > EDGE).any() else crop
 
 
 def _stroke_width(ink: FloatArray) -> float:

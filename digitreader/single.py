@@ -10,7 +10,7 @@ import numpy as np
 from digitreader.arrays import FloatArray
 from digitreader.ctc import single_symbols
 from digitreader.fields import HEIGHT, line_image
-from digitreader.normalize import EDGE, main_strokes, normalize, redrawn
+from digitreader.normalize import cut_out, is_thin, main_strokes, normalize, redrawn
 from digitreader.recognizer import LineRecognizer, Recognizer
 
 WIDEST = 2 * HEIGHT  # columns that a single digit may take
@@ -36,10 +36,10 @@ class Prepared(NamedTuple):
 def prepare(ink: FloatArray) -> Prepared:
     """Return what the networks see of the ink of one digit, see `digitreader.images.find_ink`."""
     strokes = main_strokes(ink)
-    rows, columns = (np.ptp(places) + 1 for places in np.nonzero(strokes > EDGE))
-    # In a line a thin upright stroke may be the side of a box; alone it is a 1.
-    upright = rows > UPRIGHT * columns
-    return Prepared(normalize(strokes), line_image(redrawn(strokes) if upright else ink).pixels)
+    digit = cut_out(strokes)
+    if digit.shape[0] > UPRIGHT * digit.shape[1] and is_thin(digit):
+        ink = redrawn(digit)  # in a line it might be the side of a box; alone it is a 1
+    return Prepared(normalize(strokes), line_image(ink).pixels)
 
 
 def run_both(

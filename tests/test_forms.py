@@ -22,8 +22,8 @@ def sheet(digit: str, *, rules: int, slope: float, pen: int = 12) -> np.ndarray:
     """Return a white sheet, 360 × 300, with rules and a digit that stands across some of them."""
     pixels = np.full((360, 300, 3), 255, np.uint8)
     for row in np.linspace(60, 330, rules):
-        ends = [(0, round(row - slope * 150)), (299, round(row + slope * 150))]
-        cv2.line(pixels, *ends, (150, 170, 220), 3, cv2.LINE_AA)
+        left, right = (0, round(row - slope * 150)), (299, round(row + slope * 150))
+        cv2.line(pixels, left, right, (150, 170, 220), 3, cv2.LINE_AA)
     for stroke in STROKES[digit]:
         points = np.rint(curve(stroke) * (110, 170) + (95, 85)).astype(np.int32)
         cv2.polylines(pixels, [points], False, (30, 30, 90), pen, cv2.LINE_AA)

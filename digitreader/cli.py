@@ -182,6 +182,8 @@ def explain(
     names = _names([file])
     if len(names) != 1:
         raise typer.BadParameter(f"{file} stands for {len(names)} images, one is explained", param_hint="FILE")
+    if names[0] != STDIN and out.exists() and out.samefile(names[0]):
+        raise typer.BadParameter("the picture would replace the image", param_hint="--out")
     with _errors_for_people():
         from digitreader.explain import draw_explanation, grad_cam
         from digitreader.images import load_image
@@ -292,11 +294,12 @@ def _show(names: Sequence[str], results: Iterable[Any], as_json: bool, columns: 
     """
     from rich.console import Console
     from rich.progress import track
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     terminal = Console()
-    table = Table("file", *columns) if terminal.is_terminal and not as_json else None
+    headers = (Column(name, overflow="fold") for name in ("file", *columns))
+    table = Table(*headers) if terminal.is_terminal and not as_json else None
     failed = False
     progress = track(
         results,

@@ -108,7 +108,8 @@ def draw_explanation(
     titles = (
         "input",
         "in MNIST's form",
-        f"{reading.digit}, {reading.confidence:.1%}: {reading.decision}",
+        f"{reading.digit}, {reading.confidence:.1%}: {reading.decision}"
+        + (f", {reading.reason}" if reading.decision == "review" else ""),
         f"what speaks for {digit}",
     )
     panels = (shown, seen, _bars(reading), warm)

@@ -156,6 +156,7 @@ def test_patterns_are_expanded_where_the_shell_did_not(pictures: Path) -> None:
         ("explain", "*.png", "-o", "why.png"),
         ("explain", "a.png", "-o", "why.jpg"),
         ("explain", "a.png", "-o", "nowhere/why.png"),
+        ("explain", "a.png", "-o", "a.png"),
     ],
 )
 def test_usage_errors_exit_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -119,7 +119,7 @@ def main() -> None:
     photograph(digit, (238, 232, 215), (32, 44, 96), 0.35, 4, seed=1).save(FOLDER / "seven.jpg", quality=80)
 
     code = sheet(420, 130)
-    write(code, "94103", 50, 35, 58, 4, 14, seed=5)
+    write(code, "94103", 50, 35, 58, 5, 14, seed=5)
     photograph(code, (250, 250, 248), (25, 25, 30), 0.15, 3, seed=2).save(FOLDER / "zip.jpg", quality=85)
 
     label = sheet(640, 140)

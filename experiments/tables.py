@@ -5,8 +5,18 @@ from __future__ import annotations
 import operator
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-Goal = tuple[str, str, float, float, Callable[[float], str]]  # name, sign, bound, measured value, how it is shown
+
+class Goal(NamedTuple):
+    """A goal, and what was measured, with how a number is shown and the 95 % interval where there is one."""
+
+    name: str
+    sign: str
+    bound: float
+    value: float
+    shown: Callable[[float], str]
+    interval: Sequence[float] | None = None
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -37,7 +47,12 @@ def goal_table(goals: Iterable[Goal]) -> str:
     return table(
         ("measure", "goal", "measured", "reached"),
         [
-            (name, f"{sign} {shown(bound)}", shown(value), "yes" if compare[sign](value, bound) else "no")
-            for name, sign, bound, value, shown in goals
+            (
+                goal.name,
+                f"{goal.sign} {goal.shown(goal.bound)}",
+                goal.shown(goal.value) + (f" ({between(goal.interval)})" if goal.interval else ""),
+                "yes" if compare[goal.sign](goal.value, goal.bound) else "no",
+            )
+            for goal in goals
         ],
     )

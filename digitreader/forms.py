@@ -16,7 +16,8 @@ FRAMED = 0.1  # share of a picture's ink that stands in its frame, at least
 FAINT = 0.15  # ink of a rule, at least
 RULED = 0.85  # share of a picture's columns that a rule has ink in, at least
 LONGER, THINNER = 1.4, 0.12  # a rule is at least so much longer and thinner than what is written is high
-SLOPES = np.linspace(-0.12, 0.12, 25)  # of rules
+SLOPES = np.linspace(-0.12, 0.12, 25)  # of rules; those of a page may differ by one step
+MOST = 40  # rules on a page
 CROSSED = 2.0  # times a rule's thickness: ink that is thicker is a stroke that crosses it
 FINEST = 512  # pixels of the longer side in which rules are looked for
 
@@ -50,30 +51,34 @@ def without_rules(ink: FloatArray) -> FloatArray:
         return ink
     scale = FINEST / max(ink.shape)
     found = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else ink.copy()
-    thickest = 0.0
-    while (rule := _rule(found > FAINT)) is not None:
-        thickest = max(thickest, _erase(found, rule))
+    thickest, slopes, count = 0.0, SLOPES, 0
+    while (rule := _rule(found > FAINT, slopes)) is not None:
+        slope, places = rule
+        slopes = SLOPES[np.abs(SLOPES - slope) < 1.5 * (SLOPES[1] - SLOPES[0])]
+        thickest, count = max(thickest, _erase(found, places)), count + 1
+        if count > MOST:
+            return ink
     rows = np.flatnonzero((found > STRONG).any(axis=1))
-    if not thickest or not rows.size:
+    if not count or not rows.size:
         return ink
     written = float(np.ptp(rows)) + 1
     return found if thickest <= THINNER * written and LONGER * written <= found.shape[1] else ink
 
 
-def _rule(inked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
-    """Return the row of the clearest rule in each column, shape (w,), or None if there is none."""
+def _rule(inked: npt.NDArray[np.bool_], slopes: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.int64]] | None:
+    """Return the slope of the clearest rule and its row in each column, shape (w,), or None if there is none."""
     height, width = inked.shape
     columns = np.arange(width)
-    best, place = 0.0, None
-    for slope in SLOPES:
+    best, rule = 0.0, None
+    for slope in slopes.tolist():
         shift = np.rint(slope * (columns - width / 2)).astype(int)
         rows = np.arange(height)[:, np.newaxis] + shift
         within = (rows >= 0) & (rows < height)
         covered = (inked[np.clip(rows, 0, height - 1), columns] & within).sum(axis=1)
         row = int(covered.argmax())
         if covered[row] > best:
-            best, place = float(covered[row]), np.clip(row + shift, 0, height - 1)
-    return place if best >= RULED * width else None
+            best, rule = float(covered[row]), (slope, np.clip(row + shift, 0, height - 1))
+    return rule if best >= RULED * width else None
 
 
 def _erase(ink: FloatArray, rule: npt.NDArray[np.int64]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -46,6 +48,16 @@ def test_no_stroke_of_a_digit_is_taken_for_a_rule(mnist: Dataset, tight: bool) -
             rows, columns = np.nonzero(ink > 0.1)
             ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         assert without_rules(ink) is ink
+
+
+@pytest.mark.parametrize("stripes", [30, 200])
+def test_a_page_of_stripes_holds_nobody_up(stripes: int) -> None:
+    ink = np.zeros((1000, 1000), np.float32)
+    for row in np.linspace(0, 995, stripes).astype(int):
+        ink[row : row + 2] = 1
+    started = time.perf_counter()
+    without_rules(ink)
+    assert time.perf_counter() - started < 5  # a few tenths where nothing else runs
 
 
 @pytest.mark.parametrize("pen", [3, 8, 30])

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from benchmarks.fields import STYLES
 from benchmarks.results import read_result
 from digitreader.data import load_mnist, load_writers
+from digitreader.decision import length_of
 from digitreader.reader import DigitReader
 from experiments.compose import Line, lines
 from experiments.runs import ROOT
@@ -49,7 +50,7 @@ def zip_fields() -> None:
 
 def draw_field(ax: Axes, line: Line, reader: DigitReader) -> None:
     """Draw a field, its boxes, and above it what it says and what was read, its length known."""
-    reading = reader.read(line.picture.pixels, len(line.text.replace("-", "")))
+    reading = reader.read(line.picture.pixels, length_of(line.text))
     colour = COLOURS[reading.decision]
     ax.imshow(line.picture.pixels, interpolation="antialiased")
     for digit in reading.digits:

@@ -278,6 +278,11 @@ class Choice:
     reason: Reason
 
 
+def length_of(text: str) -> int:
+    """Return how many digits a text has, hyphens aside."""
+    return len(text.replace("-", ""))
+
+
 def choose(candidates: Sequence[Candidate], length: int | None = None, codes: frozenset[str] | None = None) -> Choice:
     """Choose among the candidates for a line's text.
 
@@ -297,7 +302,7 @@ def choose(candidates: Sequence[Candidate], length: int | None = None, codes: fr
 
     def doubt(text: str) -> tuple[Reason, float]:
         """Return what speaks against a text, and the logarithm of its probability that this leaves."""
-        if length is not None and len(text.replace("-", "")) != length:
+        if length is not None and length_of(text) != length:
             return "wrong_length", EXCEPTION
         if codes is not None and not is_zip_code(text, codes):
             return "not_a_zip", EXCEPTION

@@ -81,12 +81,12 @@ def cut_out(ink: FloatArray) -> FloatArray:
 
 def is_thin(crop: FloatArray) -> bool:
     """Return whether a digit's strokes, cut out without a margin, are thinner than nearly all of MNIST's."""
-    return _stroke_width(crop) * BOX / max(crop.shape) < THIN
+    return _pen_width(crop) < THIN
 
 
 def redrawn(crop: FloatArray) -> FloatArray:
     """Return a digit's ink as a pen of MNIST's width would have drawn it; unchanged if it is as wide already."""
-    width = _stroke_width(crop) * BOX / max(crop.shape)
+    width = _pen_width(crop)
     if THIN <= width <= THICK:
         return crop
     if (factor := FINE * BOX / max(crop.shape)) > 1:
@@ -102,6 +102,11 @@ def redrawn(crop: FloatArray) -> FloatArray:
     distance = np.where(inside, within - 0.5, 0.5 - outside)
     drawn: FloatArray = np.clip(0.5 + distance + wider, 0, 1).astype(np.float32)
     return cut_out(drawn) if (drawn > EDGE).any() else crop
+
+
+def _pen_width(crop: FloatArray) -> float:
+    """Return the mean width that a digit's strokes will have in the box, in its pixels."""
+    return _stroke_width(crop) * BOX / max(crop.shape)
 
 
 def _stroke_width(ink: FloatArray) -> float:

@@ -90,8 +90,8 @@ class DigitReader:
         if threads < 0:
             raise ValueError(f"threads is a number of threads, or 0, not {threads}.")
         models = Path(models)
-        self.threads = threads or os.cpu_count() or 1
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
+        self.threads = self.recognizer.threads
         self.line_recognizer = LineRecognizer(models / "line_reader.onnx")
         networks = [self.recognizer.path, self.line_recognizer.path]
         self.calibration = load_calibration(Calibration, models / "reader.json", networks, "digits calibrate")

@@ -79,7 +79,7 @@ class Recognizer:
 
     def __init__(self, path: Path = MODELS / "mnist_cnn.onnx", *, threads: int = 0) -> None:
         self._session = open_session(path, OUTPUTS, "digits export")
-        self._threads = threads or os.cpu_count() or 1
+        self.threads = threads or os.cpu_count() or 1
         self.path = path
 
     @property
@@ -107,7 +107,7 @@ class Recognizer:
         if len(batch) <= BATCH:
             return list(self._session.run(outputs, {INPUT: batch}))
         parts = [{INPUT: batch[first : first + BATCH]} for first in range(0, len(batch), BATCH)]
-        with ThreadPoolExecutor(self._threads) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             found = list(pool.map(lambda part: self._session.run(outputs, part), parts))
         return [np.concatenate(values) for values in zip(*found, strict=True)]
 

@@ -35,11 +35,10 @@ class Prepared(NamedTuple):
 
 def prepare(ink: FloatArray) -> Prepared:
     """Return what the networks see of the ink of one digit, see `digitreader.images.find_ink`."""
-    strokes = main_strokes(ink)
-    digit = cut_out(strokes)
+    digit = cut_out(main_strokes(ink))
     if digit.shape[0] > UPRIGHT * digit.shape[1] and is_thin(digit):
         ink = redrawn(digit)  # in a line it might be the side of a box; alone it is a 1
-    return Prepared(normalize(strokes), line_image(ink).pixels)
+    return Prepared(normalize(digit), line_image(ink).pixels)
 
 
 def run_both(

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from digitreader.ctc import Candidate
-from digitreader.decision import Choice, FieldCalibration, choose, load_calibration, threshold_for
+from digitreader.decision import Choice, FieldCalibration, choose, length_of, load_calibration, threshold_for
 from digitreader.errors import DataNotFoundError
 from digitreader.lines import read_line
 from digitreader.provenance import provenance, write_json
@@ -82,11 +82,10 @@ def main() -> None:
         print(f"NOT CALIBRATED: {error} {TARGET.name} is unchanged; it belongs to the network.")
         return
     candidates, texts = read_lines(network, parts)
-    lengths = [len(text.replace("-", "")) for text in texts]
     content = {
         "onnx_sha256": [sha256(network.path)],
         "free": calibrate(list(map(choose, candidates)), texts),
-        "known": calibrate(list(map(choose, candidates, lengths)), texts),
+        "known": calibrate(list(map(choose, candidates, map(length_of, texts))), texts),
     } | provenance(FIELDS_COMMAND, *PACKAGES)
     write_json(TARGET, content)
 

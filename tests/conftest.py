@@ -11,6 +11,7 @@ import pytest
 
 from digitreader.data import Dataset, Writers, load_mnist, load_writers
 from digitreader.errors import DataNotFoundError
+from digitreader.reader import DigitReader
 
 REQUIRED_FIGURES = (
     "sample_digits",
@@ -40,6 +41,12 @@ def card(root: Path) -> dict[str, Any]:
     """Return the card of the committed network."""
     content: dict[str, Any] = json.loads((root / "models" / "mnist_cnn.json").read_text())
     return content
+
+
+@pytest.fixture(scope="session")
+def reader() -> DigitReader:
+    """Return the committed reader."""
+    return DigitReader()
 
 
 @pytest.fixture(scope="session")

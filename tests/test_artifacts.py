@@ -189,8 +189,7 @@ def test_benchmarks_say_how_they_were_measured(root: Path) -> None:
             assert content["onnx_sha256"] == networks, f"{file} was measured on other networks"
 
 
-def test_samples_are_read_as_stated(root: Path) -> None:
-    reader = DigitReader()
+def test_samples_are_read_as_stated(root: Path, reader: DigitReader) -> None:
     for row in json.loads((root / "experiments" / "results" / "samples.json").read_text()):
         path = root / "docs" / "samples" / row["file"]
         reading = reader.predict_image(path) if row["file"] in DIGITS else reader.read(path, zip_codes=True)

@@ -17,12 +17,6 @@ from digitreader.recognizer import MODELS
 
 
 @pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    """Return the committed reader."""
-    return DigitReader()
-
-
-@pytest.fixture(scope="module")
 def notebook_grad_cam(root: Path) -> Any:
     """Return the notebook's own function, for the committed network."""
     import keras

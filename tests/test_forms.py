@@ -14,12 +14,6 @@ from digitreader.reader import DigitReader
 from experiments.samples import STROKES, curve
 
 
-@pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    """Return the committed reader."""
-    return DigitReader()
-
-
 def sheet(digit: str, *, rules: int, slope: float, pen: int = 12) -> np.ndarray:
     """Return a white sheet, 360 × 300, with rules and a digit that stands across some of them."""
     pixels = np.full((360, 300, 3), 255, np.uint8)

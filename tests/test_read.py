@@ -27,12 +27,6 @@ Compose = Callable[..., list[Line]]
 
 
 @pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    """Return the committed reader."""
-    return DigitReader()
-
-
-@pytest.fixture(scope="module")
 def composed(mnist: Dataset, writers: Writers) -> Compose:
     """Return what composes lines of training writers."""
 

@@ -25,12 +25,6 @@ from experiments.compose import PHOTO, RULED, Style, compose, non_digit, outline
 from tests.helpers import seven
 
 
-@pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    """Return the committed reader."""
-    return DigitReader()
-
-
 def test_every_kind_of_source_is_read_alike(reader: DigitReader, tmp_path: Path) -> None:
     pixels = seven()
     image = Image.fromarray(pixels)

@@ -93,7 +93,7 @@ def digit_results() -> str:
     mnist, wild, foreign = (read_result(name) for name in ("mnist", "wild", "foreign"))
     rows = [
         ("MNIST's test digits as pictures", mnist["images"], mnist["accuracy_as_pictures"], mnist),
-        ("2,000 of them as user-like photos", wild["pictures"], wild["accuracy"], wild),
+        (f"{wild['pictures']:,} of them as user-like photos", wild["pictures"], wild["accuracy"], wild),
         ("`load_digits`, 8 × 8 pixels", foreign["images"], foreign["accuracy"], foreign),
     ]
     return table(
@@ -123,8 +123,10 @@ def field_results() -> str:
                 f"{percent(style['wrong_among_accepted'])} ({between(style['wrong_among_accepted_95'])})",
             )
         )
+    count = max(style["lines"] for style in measured["styles"].values())
+    writers = max(style["writers"] for style in measured["styles"].values())
     header = (
-        "fields",
+        f"fields, {count:,} each, of {writers} writers",
         "wrong",
         "wrong, length not known",
         "wrong, every writer counted once",
@@ -137,7 +139,8 @@ def field_results() -> str:
 
 def non_digits() -> str:
     """Return the table of what is no digit and is accepted as one."""
-    accepted = read_result("non_digits")["accepted"]
+    result = read_result("non_digits")
+    accepted = result["accepted"]
     names = {
         "sign": "letters and signs",
         "scribble": "scribbles",
@@ -147,7 +150,7 @@ def non_digits() -> str:
         "fragment": "part of a digit",
     }
     rows = [(name, *(percent(share, 1) for share in accepted[kind].values())) for kind, name in names.items()]
-    return table(("accepted as a digit", *next(iter(accepted.values()))), rows)
+    return table((f"accepted as a digit, of {result['pictures']} each", *next(iter(accepted.values()))), rows)
 
 
 def line_methods() -> str:
@@ -164,7 +167,8 @@ def line_methods() -> str:
         / sum(row["lines"] for row in rows if row["method"] == method)
         for method in methods
     ]
-    return table(("fields", *methods), [*lines, ("milliseconds a line", *(f"{cost:.1f}" for cost in costs))])
+    header = (f"wrong of {rows[0]['lines']} fields", *methods)
+    return table(header, [*lines, ("milliseconds a line", *(f"{cost:.1f}" for cost in costs))])
 
 
 def samples() -> str:

@@ -50,7 +50,8 @@ def without_rules(ink: FloatArray) -> FloatArray:
     if not ((ink[:, :2] > FAINT).any() and (ink[:, -2:] > FAINT).any()):
         return ink
     scale = FINEST / max(ink.shape)
-    found = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else ink.copy()
+    height, width = (max(round(side * scale), 1) for side in ink.shape)
+    found = cv2.resize(ink, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else ink.copy()
     thickest, slopes, count = 0.0, SLOPES, 0
     while (rule := _rule(found > FAINT, slopes)) is not None:
         slope, places = rule

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from digitreader.data import Dataset
-from digitreader.decision import Reading
+from digitreader.decision import FieldReading, Reading
 from digitreader.errors import BlankImageError, ImageError
 from digitreader.images import Source
 from digitreader.reader import GROUP, DigitReader
@@ -255,3 +255,11 @@ import digitreader.images, digitreader.normalize
 assert not {"onnxruntime", "tensorflow", "typer"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("shape", [(5000, 1), (1, 5000), (3, 2000), (2000, 2)])
+def test_narrow_strips_are_read_or_refused(reader: DigitReader, shape: tuple[int, int]) -> None:
+    strip = np.full(shape, 255, np.uint8)
+    strip[: shape[0] // 2 + 1, : shape[1] // 2 + 1] = 0
+    for found in (*reader.predict_images([strip]), *reader.read_fields([strip])):
+        assert isinstance(found, Reading | FieldReading | ImageError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from digitreader.errors import DigitReaderError, ImageError
+from digitreader.errors import DigitReaderError, ImageError, MissingExtraError
 from digitreader.files import STDIN, expand
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Recognise handwritten digits.")
@@ -201,6 +202,28 @@ def explain(
     except OSError as error:
         raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
     typer.echo(f"{reading.digit} ({reading.confidence:.4f}, {reading.decision}: {reading.reason}): {out}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, envvar="PORT", help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that serve.")] = 1,
+    page: Annotated[
+        bool, typer.Option(envvar="DIGITS_PAGE", help="Serve the page for people, and the API's documentation.")
+    ] = True,
+) -> None:
+    """Serve the reader over HTTP. Limits and API keys are environment variables; see the README."""
+    with _errors_for_people():
+        try:
+            from digitreader.service.serve import serve as run_server
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"{error.name} is not installed, which the service needs: pip install 'digitreader[serve]'"
+            ) from error
+
+        os.environ["DIGITS_PAGE"] = str(page)  # for the processes that serve
+        run_server(host, port, workers)
 
 
 @app.command()

@@ -82,6 +82,13 @@ def heat_picture(image: FloatArray, heat: FloatArray) -> npt.NDArray[np.uint8]:
     return np.rint(mixed).astype(np.uint8)
 
 
+def side_by_side(image: FloatArray, heat: FloatArray) -> Image.Image:
+    """Return two squares: an image (28, 28) in MNIST's form, and the heat map (28, 28) laid over it."""
+    seen = np.repeat(np.rint(image * 255).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    both = Image.fromarray(np.hstack([seen, heat_picture(image, heat)]))
+    return both.resize((2 * PANEL, PANEL), Image.Resampling.NEAREST)
+
+
 def draw_explanation(
     pixels: npt.NDArray[np.uint8], image: FloatArray, reading: Reading, digit: int, heat: FloatArray
 ) -> Image.Image:

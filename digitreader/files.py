@@ -1,4 +1,4 @@
-"""Which image files a command line names."""
+"""Which image files a command line names, and where the package has its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ SUFFIXES = frozenset(  # of `images.FORMATS`
     for name in ("png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif", "tiff", "webp", "ppm", "pgm", "pbm", "pnm")
 )
 STDIN = "-"
+
+
+def shipped(packaged: str, in_checkout: str) -> Path:
+    """Return a folder that comes with the package: in the wheel it is inside the package, in a checkout beside it."""
+    package = Path(__file__).parent
+    return package / packaged if (package / packaged).is_dir() else package.parent / in_checkout
 
 
 def expand(arguments: Iterable[str]) -> Iterator[str]:

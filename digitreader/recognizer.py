@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from digitreader.arrays import FloatArray
 from digitreader.errors import ImageFormatError, ModelError
+from digitreader.files import shipped
 
 INPUT = "image"
 OUTPUTS = ("probabilities", "logits", "embedding", "last_conv")
@@ -23,9 +24,8 @@ COLUMNS = 2  # of a line's image for each step that the line reader takes
 KERAS_SHA256 = "keras_sha256"  # the key in the ONNX file's metadata
 BATCH = 64  # images at once: their feature maps stay in the processor's cache
 
-_package = Path(__file__).parent
-MODELS = _package / "models" if (_package / "models").is_dir() else _package.parent / "models"
-"""The folder of the models: in the wheel inside the package, in a checkout beside it."""
+MODELS = shipped("models", "models")
+"""The folder of the models."""
 
 
 def open_session(path: Path, outputs: Iterable[str], command: str) -> Any:

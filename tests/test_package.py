@@ -20,7 +20,7 @@ from tests.helpers import seven
 def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that holds what the wheel holds."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("out")
-    for name in ("digitreader", "models"):
+    for name in ("digitreader", "docs/samples", "models"):
         shutil.copytree(root / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, source)
@@ -37,7 +37,8 @@ def test_the_wheel_brings_its_models(site: Path) -> None:
     names = {path.name for path in (site / "digitreader" / "models").iterdir()}
     assert {"mnist_cnn.onnx", "reader.json", "line_reader.onnx", "line_reader.json"} <= names
     assert "mnist_cnn.keras" not in names, "the reader needs no Keras"
-    assert (site / "digitreader" / "py.typed").exists()
+    for name in ("py.typed", "samples/seven.jpg", "service/page/index.html", "service/page/app.js"):
+        assert (site / "digitreader" / name).exists()
 
 
 def test_the_wheel_reads_outside_a_checkout(site: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from experiments.reader_tables import (
     samples,
 )
 from experiments.runs import ROOT, Row, read_card, read_rows
+from experiments.service_tables import load, load_parts, service_goals
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 
 README = ROOT / "README.md"
@@ -249,6 +250,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
         samples,
         recipe,
         backends,
+        load,
+        load_parts,
+        service_goals,
     )
 }
 

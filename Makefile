@@ -18,7 +18,7 @@ run: setup
 	$(BIN)/digits export
 	$(BIN)/digits calibrate
 	$(BIN)/python -m experiments.field_calibration
-	$(BIN)/python -m experiments.seeds --committed-only
+	$(BIN)/python -m experiments.committed
 	$(BIN)/python -m experiments.samples
 	$(BIN)/python -m experiments.readme
 

@@ -69,6 +69,9 @@ def train(
     validation_rows: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A .npy file: training rows to validate on.")
     ] = None,
+    held_out_rows: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A .npy file: training rows to leave out.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only this many training images.")] = None,
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
 ) -> None:
@@ -91,6 +94,7 @@ def train(
         "DROPOUT_CONVOLUTION": dropout_convolution,
         "DROPOUT_DENSE": dropout_dense,
         "VALIDATION_ROWS": str(validation_rows.resolve()) if validation_rows else None,
+        "HELD_OUT_ROWS": str(held_out_rows.resolve()) if held_out_rows else None,
         "LIMIT": limit,
         "DEVICE": device.value if device else None,
     }

@@ -5,14 +5,9 @@ python -m experiments.no_augmentation
 
 from __future__ import annotations
 
-from experiments.runs import Run, committed_settings, train_missing
+from functools import partial
 
-
-def main() -> None:
-    """Train the network unless its row is there."""
-    run = Run(committed_settings() | {"AUGMENT": False})
-    train_missing("no_augmentation", [run], test=True, jobs=1, command="python -m experiments.no_augmentation")
-
+from experiments.runs import Run, committed_settings, study, tested, train
 
 if __name__ == "__main__":
-    main()
+    study("no_augmentation", __doc__, [Run(committed_settings() | {"AUGMENT": False})], partial(train, finish=tested))

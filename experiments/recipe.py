@@ -8,10 +8,9 @@ touched. Finished runs are rows of results/recipe.json and are not repeated.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from experiments.runs import Run, train_missing
+from experiments.runs import Run, study
 
 SEEDS = (1, 2, 3)  # not those of the committed runs, 42 to 46
 BASE = {
@@ -30,24 +29,15 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "32 32 / 64 64 / 128 128": {"BLOCKS": [[32, 32], [64, 64], [128, 128]], "EPOCHS": 11},
     "32 32 / 64 64 / 128": {"BLOCKS": [[32, 32], [64, 64], [128]], "EPOCHS": 13},
 }
-
-
 FINALISTS = ("32 32 / 64 64", "32 / 64 64 / 128")  # the two with the lowest log-loss with the first seed
 
 
-def main() -> None:
-    """Train what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=1, help="networks trained side by side")
-    jobs = parser.parse_args().jobs
-    runs = [
-        Run({**BASE, **settings, "SEED": seed}, {"candidate": name})
-        for seed in SEEDS
-        for name, settings in CANDIDATES.items()
-        if seed == SEEDS[0] or name in FINALISTS
-    ]
-    train_missing("recipe", runs, test=False, jobs=jobs, command=f"python -m experiments.recipe --jobs {jobs}")
-
+RUNS = [
+    Run({**BASE, **settings, "SEED": seed}, {"candidate": name})
+    for seed in SEEDS
+    for name, settings in CANDIDATES.items()
+    if seed == SEEDS[0] or name in FINALISTS
+]
 
 if __name__ == "__main__":
-    main()
+    study("recipe", __doc__, RUNS)

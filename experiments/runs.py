@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from digitreader.training import CARD, MODEL, NOTEBOOK, find_root, run_notebook
 
 ROOT = find_root(Path(__file__).parent)
 RESULTS = ROOT / "experiments" / "results"
+QUICK_RESULTS = Path("runs") / "quick"
+QUICK = {"EPOCHS": 1, "LIMIT": 500}
 
 Row = dict[str, Any]
 
@@ -37,6 +40,10 @@ class Run:
     def made(self, row: Row) -> bool:
         """Return whether the row is of this run."""
         return (self.labels | {"settings": self.settings}).items() <= row.items()
+
+
+Work = Callable[[Run, Path], Row]
+"""What does a run and returns its row; the folder of the results is for what does not fit into a row."""
 
 
 def committed_settings() -> dict[str, Any]:
@@ -69,50 +76,52 @@ def card_row(card: dict[str, Any]) -> Row:
     }
 
 
-def train(run: Run, *, test: bool, threads: int | None) -> Row:
-    """Train one network by the notebook's `core` cells and return its row.
+def train(run: Run, results: Path, *, finish: Callable[[Path], Row] | None = None) -> Row:
+    """Train one network by the notebook's `core` cells and return its row, with what `finish` makes of the model file.
 
-    With `test`, the finished network is evaluated on MNIST's test set besides; `threads` limits the threads of
-    TensorFlow, so that several networks can be trained side by side.
+    `results` is not needed, since a row holds all that there is to tell.
     """
-    if threads:
-        os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
     with tempfile.TemporaryDirectory() as folder:
         card = run_notebook(ROOT, Path(folder), run.settings, core=True)
         row = card_row(card) | run.labels | {"settings": run.settings}
-        if test:
-            row["test_accuracy"] = test_accuracy(Path(folder) / MODEL)
-    return row
+        return row | (finish(Path(folder) / MODEL) if finish else {})
 
 
-def test_accuracy(model: Path) -> float:
+def tested(model: Path) -> Row:
     """Return the share of MNIST's test digits that a saved network reads right."""
     import keras
 
     data = load_mnist()
     probabilities = keras.models.load_model(model).predict(as_input(data.x_test), batch_size=500, verbose=0)
-    return float((probabilities.argmax(axis=1) == data.y_test).mean())
+    return {"test_accuracy": float((probabilities.argmax(axis=1) == data.y_test).mean())}
 
 
-def read_rows(name: str) -> list[Row]:
-    """Return the rows of results/`name`.json, none if there is no such file."""
-    path = RESULTS / f"{name}.json"
+def read_rows(name: str, results: Path | None = None) -> list[Row]:
+    """Return the rows of `name`.json, by default of the committed results; none if there is no such file."""
+    path = (results or RESULTS) / f"{name}.json"
     rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
     return rows
 
 
-def read_rows_of(name: str, runs: Sequence[Run]) -> list[Row]:
-    """Return the rows of results/`name`.json that are of one of the runs."""
-    return [row for row in read_rows(name) if any(run.made(row) for run in runs)]
+def read_rows_of(name: str, runs: Sequence[Run], results: Path | None = None) -> list[Row]:
+    """Return the rows of `name`.json that are of one of the runs."""
+    return [row for row in read_rows(name, results) if any(run.made(row) for run in runs)]
 
 
-def write_rows(name: str, rows: Sequence[Row]) -> None:
-    """Write results/`name`.json."""
-    write_json(RESULTS / f"{name}.json", rows)
+def write_rows(name: str, rows: Sequence[Row], results: Path | None = None) -> None:
+    """Write `name`.json, by default into the committed results."""
+    write_json((results or RESULTS) / f"{name}.json", rows)
 
 
-def train_missing(name: str, runs: Sequence[Run], *, test: bool, jobs: int, command: str) -> None:
-    """Train the runs that results/`name`.json has no row of, `jobs` of them side by side.
+def limit_threads(threads: int) -> None:
+    """Let TensorFlow, once it is imported, use so many threads."""
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
+
+
+def train_missing(
+    name: str, runs: Sequence[Run], work: Work, *, jobs: int, command: str, results: Path | None = None
+) -> None:
+    """Do the runs that `name`.json has no row of, `jobs` of them side by side.
 
     Each row is added when its run ends, in the order of the runs. Rows of no run, such as those of an earlier recipe,
     are dropped.
@@ -125,21 +134,35 @@ def train_missing(name: str, runs: Sequence[Run], *, test: bool, jobs: int, comm
         If runs failed, after all others have ended.
     """
     load_mnist()
-    rows = read_rows_of(name, runs)
-    write_rows(name, rows)
+    rows = read_rows_of(name, runs, results)
+    write_rows(name, rows, results)
     missing = [run for run in runs if not any(run.made(row) for row in rows)]
-    threads = max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
+    threads = max((os.cpu_count() or 1) // jobs, 1)
     failed = []
     # A fresh process a run: TensorFlow keeps its threads and seeds as long as its process lives.
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=1) as pool:
-        futures = {pool.submit(train, run, test=test, threads=threads): run for run in missing}
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=1, initializer=limit_threads, initargs=(threads,)) as pool:
+        futures = {pool.submit(work, run, results or RESULTS): run for run in missing}
         for future in tqdm(as_completed(futures), total=len(futures), unit="run"):
             try:
                 rows.append(future.result() | {"command": command})
-            except TrainingError as error:
-                failed.append(f"{futures[future].settings}: {error}")
+            except Exception as error:  # of whatever kind: the other runs' rows must not be lost
+                failed.append(f"{futures[future].labels | futures[future].settings}: {error}")
             else:
                 rows.sort(key=lambda row: [run.made(row) for run in runs].index(True))
-                write_rows(name, rows)
+                write_rows(name, rows, results)
     if failed:
         raise TrainingError("\n".join(failed))
+
+
+def study(name: str, description: str | None, runs: Sequence[Run], work: Work = train) -> Path:
+    """Be the command line of a study: do what is missing of its runs, and return the folder of the results."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1, help="networks trained side by side")
+    parser.add_argument("--quick", action="store_true", help=f"try two short runs, with results in {QUICK_RESULTS}/")
+    arguments = parser.parse_args()
+    command = f"python -m experiments.{name} --jobs {arguments.jobs}"
+    if arguments.quick:
+        runs = [replace(run, settings=run.settings | QUICK) for run in runs[:2]]
+    results = ROOT / QUICK_RESULTS if arguments.quick else RESULTS
+    train_missing(name, runs, work, jobs=arguments.jobs, command=command, results=results)
+    return results

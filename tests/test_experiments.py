@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import experiments.runs
 from digitreader.errors import TrainingError
-from experiments.runs import Run, committed_settings, read_rows, train_missing, write_rows
+from experiments.runs import Run, committed_settings, read_rows, tested, train, train_missing, write_rows
 
 TINY = {"EPOCHS": 1, "LIMIT": 200}
 
@@ -18,8 +19,8 @@ TINY = {"EPOCHS": 1, "LIMIT": 200}
 def test_finished_runs_are_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiments.runs, "RESULTS", tmp_path)
     first, second = (Run({"SEED": seed, **TINY}, {"candidate": "tiny"}) for seed in (5, 6))
-    train_missing("trial", [first], test=False, jobs=1, command="first call")
-    train_missing("trial", [first, second], test=False, jobs=2, command="second call")
+    train_missing("trial", [first], train, jobs=1, command="first call")
+    train_missing("trial", [first, second], train, jobs=2, command="second call")
     rows = read_rows("trial")
     assert [(row["seed"], row["command"]) for row in rows] == [(5, "first call"), (6, "second call")]
     assert all(row["candidate"] == "tiny" for row in rows)
@@ -27,7 +28,7 @@ def test_finished_runs_are_not_repeated(tmp_path: Path, monkeypatch: pytest.Monk
     assert all("test_accuracy" not in row and row["split"]["training"] == 200 for row in rows)
     assert json.loads((tmp_path / "trial.json").read_text()) == rows
     assert list(tmp_path.iterdir()) == [tmp_path / "trial.json"]
-    train_missing("trial", [second], test=False, jobs=1, command="third call")
+    train_missing("trial", [second], train, jobs=1, command="third call")
     assert read_rows("trial") == rows[1:], "rows of no run are dropped, also when nothing is missing"
 
 
@@ -37,7 +38,7 @@ def test_failed_run_leaves_the_others(tmp_path: Path, monkeypatch: pytest.Monkey
     write_rows("trial", [{"seed": 1, "settings": {"SEED": 1, "from": "an earlier recipe"}}])
     good, bad = Run({"SEED": 5, **TINY}), Run({"SEED": 5, "DEVICE": "abacus"})
     with pytest.raises(TrainingError, match="abacus"):
-        train_missing("trial", [bad, good], test=True, jobs=1, command="call")
+        train_missing("trial", [bad, good], partial(train, finish=tested), jobs=1, command="call")
     (row,) = read_rows("trial")
     assert good.made(row)
     assert 0 < row["test_accuracy"] < 1

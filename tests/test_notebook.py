@@ -254,6 +254,18 @@ def test_parameters_of_a_run_do_not_rule_the_next(tmp_path: Path) -> None:
     assert run_notebook(tmp_path, tmp_path / "second", {}) == {"epochs": 17}
 
 
+def test_held_out_rows_are_neither_trained_nor_validated_on(root: Path, tmp_path: Path) -> None:
+    held_out, validation = np.arange(1000, 60_000), np.arange(900, 1100)
+    np.save(tmp_path / "held_out.npy", held_out)
+    np.save(tmp_path / "validation.npy", validation)
+    rows = {"VALIDATION_ROWS": str(tmp_path / "validation.npy"), "HELD_OUT_ROWS": str(tmp_path / "held_out.npy")}
+    card = run_notebook(root, tmp_path / "run", {"EPOCHS": 1, **rows}, core=True)
+    assert card["split"]["training"] == 900
+    assert card["split"]["validation"] == 100
+    used = hashlib.sha256(np.arange(900, 1000).astype("<i8").tobytes()).hexdigest()
+    assert card["split"]["validation_rows_sha256"] == used
+
+
 def test_core_trains_on_other_rows_without_the_test_set(root: Path, tmp_path: Path) -> None:
     rows = np.arange(100, 400)
     np.save(tmp_path / "rows.npy", rows)

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from experiments.runs import Run, committed_settings, study, tested, train
+from experiments.runs import Run, accuracy_on_test, committed_settings, study, train
 
 if __name__ == "__main__":
-    study("no_augmentation", __doc__, [Run(committed_settings() | {"AUGMENT": False})], partial(train, finish=tested))
+    study(
+        "no_augmentation",
+        __doc__,
+        [Run(committed_settings() | {"AUGMENT": False})],
+        partial(train, finish=accuracy_on_test),
+    )

@@ -87,7 +87,7 @@ def train(run: Run, results: Path, *, finish: Callable[[Path], Row] | None = Non
         return row | (finish(Path(folder) / MODEL) if finish else {})
 
 
-def tested(model: Path) -> Row:
+def accuracy_on_test(model: Path) -> Row:
     """Return the share of MNIST's test digits that a saved network reads right."""
     import keras
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from functools import partial
 
 from experiments import committed
-from experiments.runs import study, tested, train
+from experiments.runs import accuracy_on_test, study, train
 
 if __name__ == "__main__":
     committed.main()
-    study("seeds", __doc__, committed.runs(), partial(train, finish=tested))
+    study("seeds", __doc__, committed.runs(), partial(train, finish=accuracy_on_test))

@@ -10,7 +10,7 @@ import pytest
 
 import experiments.runs
 from digitreader.errors import TrainingError
-from experiments.runs import Run, committed_settings, read_rows, tested, train, train_missing, write_rows
+from experiments.runs import Run, accuracy_on_test, committed_settings, read_rows, train, train_missing, write_rows
 
 TINY = {"EPOCHS": 1, "LIMIT": 200}
 
@@ -38,7 +38,7 @@ def test_failed_run_leaves_the_others(tmp_path: Path, monkeypatch: pytest.Monkey
     write_rows("trial", [{"seed": 1, "settings": {"SEED": 1, "from": "an earlier recipe"}}])
     good, bad = Run({"SEED": 5, **TINY}), Run({"SEED": 5, "DEVICE": "abacus"})
     with pytest.raises(TrainingError, match="abacus"):
-        train_missing("trial", [bad, good], partial(train, finish=tested), jobs=1, command="call")
+        train_missing("trial", [bad, good], partial(train, finish=accuracy_on_test), jobs=1, command="call")
     (row,) = read_rows("trial")
     assert good.made(row)
     assert 0 < row["test_accuracy"] < 1

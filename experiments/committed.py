@@ -20,13 +20,20 @@ def main() -> None:
     """Write the row, unless the network was trained with other settings than the notebook's."""
     committed, *others = runs()
     card = read_card()
-    trained = card["hyperparameters"]
-    if (card["seed"], trained["blocks"], trained["epochs_at_most"], trained["batch_size"]) != (
-        COMMITTED_SEED,
-        committed.settings["BLOCKS"],
-        committed.settings["EPOCHS"],
-        committed.settings["BATCH_SIZE"],
-    ):
+    made, wanted = card["hyperparameters"], committed.settings
+    ranges = {"rotation_range": "ROTATION", "width_shift_range": "SHIFT", "zoom_range": "ZOOM"}
+    same = {
+        "SEED": card["seed"],
+        "BLOCKS": made["blocks"],
+        "EPOCHS": made["epochs_at_most"],
+        "BATCH_SIZE": made["batch_size"],
+        "LEARNING_RATE": made["learning_rate"],
+        "DENSE_UNITS": made["dense_units"],
+        "DROPOUT_CONVOLUTION": made["dropout_convolution"],
+        "DROPOUT_DENSE": made["dropout_dense"],
+        "AUGMENT": made["augmentation"] is not None,
+    } | {setting: made["augmentation"][name] for name, setting in ranges.items() if made["augmentation"]}
+    if not same.items() <= wanted.items():
         raise SystemExit(
             "The committed network was not trained with the notebook's own settings: run `make run` first."
         )

@@ -18,16 +18,22 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from digitreader.arrays import FloatArray
 from digitreader.data import load_mnist, load_writers
-from digitreader.recognizer import as_input
-from experiments.runs import RESULTS, Row, Run, committed_settings, study, train
+from digitreader.decision import log_loss
+from digitreader.errors import DataNotFoundError
+from digitreader.recognizer import as_input, sha256
+from experiments.runs import RESULTS, Row, Run, committed_settings, read_rows, study, train
 
 FOLDS = 5
 SPLITS = ("writer", "image")
 SEED = 42  # of the folds and of the trainings
 LOGITS = "crossval"  # the folder, in that of the results
+RUNS = [
+    Run(committed_settings() | {"SEED": SEED}, {"split_by": by, "fold": fold}) for by in SPLITS for fold in range(FOLDS)
+]
 
 
 def fold_rows(by: str, fold: int) -> npt.NDArray[np.int64]:
@@ -54,13 +60,6 @@ def logits(model: Path, images: npt.NDArray[np.uint8]) -> FloatArray:
     return scores
 
 
-def log_loss(scores: FloatArray, labels: npt.NDArray[np.uint8]) -> float:
-    """Return the mean of -log p(true digit) of logits (n, 10)."""
-    from scipy.special import log_softmax
-
-    return float(-log_softmax(scores.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
-
-
 def hold_out(run: Run, results: Path) -> Row:
     """Train without a fold, and return the row with what the network makes of that fold."""
     by, fold = run.labels["split_by"], run.labels["fold"]
@@ -70,12 +69,9 @@ def hold_out(run: Run, results: Path) -> Row:
         data = load_mnist()
         scores, labels = logits(model, data.x_train[rows]), data.y_train[rows]
         if by == "writer":
-            (results / LOGITS).mkdir(parents=True, exist_ok=True)
-            np.savez(
-                results / LOGITS / f"{by}_{fold}.npz", rows=rows.astype(np.int32), logits=scores.astype(np.float16)
-            )
+            keep(results / LOGITS / f"{by}_{fold}.npz", rows, scores, sha256(model))
         held_out = {"images": len(rows), "errors": int((scores.argmax(axis=1) != labels).sum())}
-        return {"held_out": held_out | {"log_loss": log_loss(scores, labels)}}
+        return {"held_out": held_out | {"log_loss": log_loss(softmax(scores, axis=1), labels)}}
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.npy"
@@ -84,20 +80,35 @@ def hold_out(run: Run, results: Path) -> Row:
         return train(held_out_run, results, finish=read_fold) | {"settings": run.settings}
 
 
-def out_of_fold_logits(results: Path = RESULTS) -> FloatArray:
-    """Return the logits (60000, 10), float32, of networks that never saw the digit nor anything by its writer."""
+def keep(path: Path, rows: npt.NDArray[np.int64], scores: FloatArray, model_sha256: str) -> None:
+    """Store the logits of the digits that a network never saw, with the network's hash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logits = scores.astype(np.float16)
+    np.savez(path, rows=rows.astype(np.int32), logits=logits, model_sha256=np.array(model_sha256))
+
+
+def out_of_fold(results: Path = RESULTS) -> tuple[FloatArray, list[Row]]:
+    """Return the logits (60000, 10), float32, of networks that never saw the digit nor anything by its writer.
+
+    The rows of the networks come with them.
+
+    Raises
+    ------
+    DataNotFoundError
+        If a fold is missing, or its logits are not of the network in crossval.json.
+    """
+    rows = [row for row in read_rows("crossval", results) if row["split_by"] == "writer"]
     found = np.full((len(load_mnist().y_train), 10), np.nan, np.float32)
-    for fold in range(FOLDS):
-        with np.load(results / LOGITS / f"writer_{fold}.npz") as kept:
+    for row in rows:
+        path = results / LOGITS / f"writer_{row['fold']}.npz"
+        with np.load(path) as kept:
+            if str(kept["model_sha256"]) != row["model_sha256"]:
+                raise DataNotFoundError(f"{path} is of another network than crossval.json tells of.")
             found[kept["rows"]] = kept["logits"]
-    return found
+    if np.isnan(found).any():
+        raise DataNotFoundError("Not every fold by writer is there: run `python -m experiments.crossval`.")
+    return found, rows
 
 
 if __name__ == "__main__":
-    SETTINGS = committed_settings() | {"SEED": SEED}
-    study(
-        "crossval",
-        __doc__,
-        [Run(SETTINGS, {"split_by": by, "fold": fold}) for by in SPLITS for fold in range(FOLDS)],
-        hold_out,
-    )
+    study("crossval", __doc__, RUNS, hold_out)

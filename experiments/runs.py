@@ -154,15 +154,14 @@ def train_missing(
         raise TrainingError("\n".join(failed))
 
 
-def study(name: str, description: str | None, runs: Sequence[Run], work: Work = train) -> Path:
-    """Be the command line of a study: do what is missing of its runs, and return the folder of the results."""
+def study(name: str, description: str | None, runs: Sequence[Run], work: Work = train, results: Path = RESULTS) -> Path:
+    """Be the command line of a study: do what is missing of its runs, and return the folder of their rows."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1, help="networks trained side by side")
     parser.add_argument("--quick", action="store_true", help=f"try two short runs, with results in {QUICK_RESULTS}/")
     arguments = parser.parse_args()
     command = f"python -m experiments.{name} --jobs {arguments.jobs}"
     if arguments.quick:
-        runs = [replace(run, settings=run.settings | QUICK) for run in runs[:2]]
-    results = ROOT / QUICK_RESULTS if arguments.quick else RESULTS
+        runs, results = [replace(run, settings=run.settings | QUICK) for run in runs[:2]], ROOT / QUICK_RESULTS
     train_missing(name, runs, work, jobs=arguments.jobs, command=command, results=results)
     return results

@@ -14,5 +14,5 @@ from experiments import committed
 from experiments.runs import accuracy_on_test, study, train
 
 if __name__ == "__main__":
+    study("seeds", __doc__, committed.runs()[1:], partial(train, finish=accuracy_on_test))
     committed.main()
-    study("seeds", __doc__, committed.runs(), partial(train, finish=accuracy_on_test))

@@ -1,0 +1,104 @@
+"""MNISTNet in PyTorch, with a training like that of `experiments.variants`, without decay or augmentation.
+
+The Keras build in `experiments.variants` is to reproduce it. Needs the extra `backends`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digitreader.arrays import FloatArray
+from digitreader.provenance import provenance
+from digitreader.recognizer import sha256
+from experiments.runs import Row
+from experiments.variants import Split
+
+
+def network() -> Any:
+    """Return the untrained network: images (n, 1, 28, 28) to logits (n, 10)."""
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout2d(0.25),
+        nn.Flatten(),
+        nn.Linear(64 * 7 * 7, 128),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(128, 10),
+    )
+
+
+def logits(model: Any, images: FloatArray) -> FloatArray:
+    """Return the logits (n, 10) of images (n, 28, 28, 1)."""
+    import torch
+
+    model.eval()
+    with torch.inference_mode():
+        found: FloatArray = np.concatenate(
+            [model(torch.from_numpy(part).permute(0, 3, 1, 2)).numpy() for part in np.array_split(images, 20)]
+        )
+    return found
+
+
+def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
+    """Train a network and return it, with the weights of the epoch with the least validation loss, and its row."""
+    import torch
+    from scipy.special import softmax
+    from torch.nn.functional import cross_entropy
+
+    from digitreader.decision import log_loss
+
+    torch.manual_seed(settings["SEED"])
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), settings["LEARNING_RATE"])
+    images = torch.from_numpy(data.x_fit).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(data.y_fit.astype(np.int64))
+    history: dict[str, list[float]] = {"val_loss": [], "val_accuracy": []}
+    best: dict[str, Any] = {}
+    started = time.perf_counter()
+    for _ in range(settings["EPOCHS"]):
+        model.train()
+        for batch in torch.randperm(len(labels)).split(settings["BATCH_SIZE"]):
+            optimizer.zero_grad()
+            cross_entropy(model(images[batch]), labels[batch]).backward()
+            optimizer.step()
+        scores = logits(model, data.x_val)
+        history["val_loss"].append(log_loss(softmax(scores, axis=1), data.y_val))
+        history["val_accuracy"].append(float((scores.argmax(axis=1) == data.y_val).mean()))
+        if history["val_loss"][-1] == min(history["val_loss"]):
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+    seconds = time.perf_counter() - started
+    model.load_state_dict(best)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.pt"
+        torch.save(best, file)
+        model_sha256 = sha256(file)
+    epoch = int(np.argmin(history["val_loss"]))
+    row = {
+        "seed": settings["SEED"],
+        "split": {"training": len(data.y_fit), "validation": len(data.y_val)},
+        "model_sha256": model_sha256,
+        "weights": sum(parameter.numel() for parameter in model.parameters()),
+        "val_accuracy": history["val_accuracy"][epoch],
+        "val_loss": history["val_loss"][epoch],
+        "best_epoch": epoch + 1,
+        "history": history,
+        "seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(),
+        "settings": settings,
+    }
+    return model, row | provenance("", "torch", "numpy")

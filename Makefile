@@ -2,14 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run readme test lint clean
+.PHONY: setup run readme experiments benchmarks release test lint clean
 
 setup: .venv/installed
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[dev,serve,zip]'
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[dev,experiments,serve,zip]'
 	touch $@
 
 # The notebook top to bottom; the network's export and calibration; then the numbers of README.md from what was measured.
@@ -24,6 +24,36 @@ run: setup
 
 readme: setup
 	$(BIN)/python -m experiments.readme
+
+# Every study, its figures, and the README's numbers; what is finished is not repeated. JOBS networks side by side.
+JOBS ?= 2
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+experiments: setup
+	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_INDEX) --editable '.[backends]'
+	for study in recipe seeds no_augmentation crossval architectures augmentation regularisation transfer ensemble; do \
+	    $(BIN)/python -m experiments.$$study --jobs $(JOBS) || exit 1; done
+	$(BIN)/python -m experiments.tuning --jobs $(JOBS)
+	$(BIN)/python -m experiments.tuning --jobs $(JOBS) --finalist
+	$(BIN)/python -m experiments.label_audit
+	$(BIN)/python -m experiments.pairs
+	$(BIN)/python -m experiments.oversegmentation
+	$(BIN)/python -m experiments.backends
+	$(BIN)/python -m experiments.figures
+	$(BIN)/python -m experiments.readme
+
+# What the reader and the service reach, on this machine. Needs wrk.
+benchmarks: setup
+	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_INDEX) --editable '.[backends,bench]'
+	for benchmark in mnist wild foreign non_digits fields speed architectures bad_input load soak; do \
+	    $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
+	$(BIN)/python -m benchmarks.figures
+	$(BIN)/python -m experiments.readme
+
+# The only way in which the committed network changes: all that depends on it is remade together.
+release:
+	$(MAKE) run
+	$(MAKE) experiments
+	$(MAKE) benchmarks
 
 test: setup lint
 	$(BIN)/python -m pytest

@@ -1,0 +1,253 @@
+"""The studies: what they train, what they make of it, and that each can be tried quickly and goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from PIL import Image
+
+from digitreader.calibrate import validation_rows
+from digitreader.data import Dataset, Writers
+from digitreader.training import MODEL
+from experiments import figures
+from experiments.crossval import FOLDS, SPLITS, fold_rows
+from experiments.ensemble import mcnemar
+from experiments.pairs import borderline, counts
+from experiments.runs import QUICK_RESULTS, read_rows
+from experiments.transfer import fine_tune, on_convolutions, on_mobilenet
+from experiments.tuning import RECIPE, as_settings, as_study, finished, study_name
+from experiments.variants import NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
+
+SCHEMA = {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"}
+
+
+def run_study(root: Path, name: str, *arguments: str, environment: dict[str, str] | None = None) -> str:
+    """Run a study as a process and return what it printed on standard error."""
+    finished = subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *arguments],
+        cwd=root,
+        env=environment or dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    if finished.returncode:
+        raise RuntimeError(finished.stderr[-3000:])
+    return finished.stderr
+
+
+@pytest.mark.usefixtures("mnist")
+@pytest.mark.parametrize("name", ["augmentation", "architectures", "crossval", "ensemble", "transfer", "tuning"])
+def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> None:
+    if name == "crossval":
+        request.getfixturevalue("writers")
+    results = root / QUICK_RESULTS
+    shutil.rmtree(results, ignore_errors=True)
+    run_study(root, name, "--quick", "--jobs", "2")
+    rows = read_rows(name, results)
+    assert len(rows) == 2
+    assert all(row.keys() >= SCHEMA for row in rows)
+    if name in ("architectures", "tuning"):
+        written = (results / f"{name}.json").read_bytes()
+        run_study(root, name, "--quick", "--jobs", "2")
+        assert (results / f"{name}.json").read_bytes() == written, "finished runs are not repeated"
+    if name == "crossval":
+        with np.load(results / "crossval" / "writer_0.npz") as kept:
+            assert kept["logits"].dtype == np.float16
+            assert kept["logits"].shape == (len(kept["rows"]), 10) == (rows[0]["held_out"]["images"], 10)
+    if name == "ensemble":
+        single, _, together, _ = read_rows("ensemble", results / "tested")
+        assert (single["networks"], together["networks"]) == (1, 3)
+        assert single["test_accuracy"] > 0.99
+
+
+def test_a_study_without_mnist_says_so(root: Path, offline: dict[str, str]) -> None:
+    with pytest.raises(RuntimeError, match="MNIST cannot be downloaded"):
+        run_study(root, "regularisation", "--quick", environment=offline)
+
+
+def test_cnn_is_the_committed_network(root: Path) -> None:
+    import keras
+
+    committed = keras.models.load_model(root / MODEL)
+    built, loaded = (json.loads(model.to_json())["config"] for model in (cnn(**STRUCTURE), committed))
+    assert built == loaded
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "cost"),
+    [
+        ("dense", 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10, 784 * 128 + 128 * 64 + 64 * 10),
+        (
+            "simple CNN",
+            9 * 32 + 32 + 9 * 32 * 64 + 64 + 25 * 64 * 128 + 128 + 1290,
+            26**2 * 9 * 32 + 11**2 * 9 * 32 * 64 + 25 * 64 * 128 + 1280,
+        ),
+    ],
+)
+def test_size_and_cost(name: str, weights: int, cost: int) -> None:
+    model = NETWORKS[name]()
+    assert model.count_params() == weights
+    assert multiply_adds(model) == cost
+
+
+def test_mnistnet_is_that_of_pytorch() -> None:
+    pytest.importorskip("torch")
+    from experiments import torch_mnistnet
+
+    keras_model, torch_model = NETWORKS["MNISTNet"](), torch_mnistnet.network()
+    trained = sum(int(np.prod(weight.shape)) for weight in keras_model.trainable_weights)
+    assert trained == sum(parameter.numel() for parameter in torch_model.parameters())
+
+
+def test_regularisation_can_be_left_out() -> None:
+    plain = cnn(**STRUCTURE | {"dropout_convolution": 0.0, "dropout_dense": 0.0}, batch_norm=False)
+    kinds = {type(layer).__name__ for layer in plain.layers}
+    assert not {"BatchNormalization", "Dropout"} & kinds
+    assert all(layer.use_bias for layer in plain.layers if hasattr(layer, "kernel"))
+    assert cnn(**STRUCTURE, l2=1e-3).get_layer("dense").kernel_regularizer is not None
+
+
+def test_split_is_that_of_the_notebook(mnist: Dataset, card: dict[str, Any]) -> None:
+    data = split(0)
+    assert (len(data.y_fit), len(data.y_val)) == (card["split"]["training"], card["split"]["validation"])
+    rows = np.sort(validation_rows(mnist.y_train, card["split"]["validation_rows_sha256"]))
+    validation = {image.tobytes() for image in mnist.x_train[rows]}
+    assert {image.tobytes() for image in (data.x_val[..., 0] * 255).round().astype(np.uint8)} == validation
+    assert not {image.tobytes() for image in (data.x_fit[..., 0] * 255).round().astype(np.uint8)} & validation
+    assert [len(labels) for labels in (split(100).y_fit, split(100).y_val)] == [100, 100]
+
+
+def test_folds_by_writer_share_no_writer(mnist: Dataset, writers: Writers) -> None:
+    for by in SPLITS:
+        folds = [fold_rows(by, fold) for fold in range(FOLDS)]
+        assert sorted(np.concatenate(folds).tolist()) == list(range(60_000))
+        for rows in folds:
+            shares = np.bincount(mnist.y_train[rows], minlength=10) / len(rows)
+            assert np.abs(shares - np.bincount(mnist.y_train) / 60_000).max() < 0.01
+        shared = set(writers.train[folds[0]]) & set(writers.train[np.concatenate(folds[1:])])
+        assert (not shared) == (by == "writer")
+
+
+def test_audit_finds_the_labels_that_were_exchanged() -> None:
+    pytest.importorskip("cleanlab")
+    from experiments.label_audit import audit
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 10, 2000)
+    probabilities = np.full((2000, 10), 0.002, np.float32)
+    probabilities[np.arange(2000), truth] = 0.982
+    labels = truth.astype(np.uint8)
+    labels[:20] = (labels[:20] + 1) % 10
+    suspicious, row = audit(probabilities, labels)
+    assert set(suspicious) == set(range(20))
+    assert (row["suspicious"], row["errors"], row["suspicious_errors"]) == (20, 20, 20)
+    assert {index for index, _, _ in row["least_probable"][:20]} == set(range(20))
+    assert row["least_probable_suspicious"] == [True] * 20 + [False] * 4
+    index, label, read = row["least_probable"][0]
+    assert (label, read) == (labels[index], truth[index])
+
+
+def test_disputed_labels_are_those_of_the_notebook(root: Path) -> None:
+    from experiments.label_audit import DISPUTED
+
+    notebook = json.loads((root / "notebooks" / "mnist_classification.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
+    assert any(f"DISPUTED = {list(DISPUTED)}" in source for source in sources)
+
+
+def test_mcnemar_counts_what_one_alone_reads_right() -> None:
+    one, other = np.array([1, 1, 1, 1, 1, 1, 0, 1], bool), np.array([1, 0, 0, 0, 0, 0, 1, 1], bool)
+    found = mcnemar(one, other)
+    assert (found["only_this_right"], found["only_single_right"]) == (5, 1)
+    assert found["p_value"] == pytest.approx(14 / 64)  # at most one of six, either way
+    assert mcnemar(one, one)["p_value"] == 1
+
+
+def test_pairs_are_counted_both_ways() -> None:
+    confusion = np.diag(np.full(10, 100))
+    confusion[3, 8], confusion[8, 3], confusion[0, 6] = 4, 2, 5
+    found = counts(confusion)
+    assert (found["3/8"], found["4/9"], found["all"]) == (6, 0, 11)
+
+
+def test_borderline_digits_come_closest_first() -> None:
+    probabilities = np.full((4, 10), 0.001, np.float32)
+    for row, (first, second, share) in enumerate([(3, 8, 0.9), (8, 3, 0.6), (4, 9, 0.7), (0, 6, 0.5)]):
+        probabilities[row, [first, second]] = share, 0.992 - share
+    found = borderline(probabilities, np.array([10, 11, 12, 13]))
+    assert [row[0] for row in found["3/8"]] == [11, 10]
+    assert found["4/9"] == [[12, 4, 0.7, 9, 0.292]]
+    assert found["5/6"] == []
+
+
+def test_new_layer_on_the_trained_convolutions(root: Path) -> None:
+    import keras
+
+    committed = keras.models.load_model(root / MODEL)
+    model = on_convolutions(committed)
+    assert model.output_shape == (None, 10)
+    convolutions = model.get_layer("convolutions")
+    convolutions.trainable = False
+    assert len(model.trainable_weights) == 2
+    images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
+    expected = keras.Model(committed.input, committed.get_layer("flatten").output)(images)
+    np.testing.assert_allclose(convolutions(images), expected, rtol=1e-5)
+
+
+def test_new_layer_on_mobilenet() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = on_mobilenet(weights=None)
+    images, labels = np.random.default_rng(0).random((4, 28, 28, 1), np.float32), np.array([0, 1, 2, 3])
+    before = model.get_layer("convolutions").get_weights()[0].copy()
+    fine_tune(model, images, labels, steps=2, seed=0)
+    assert np.abs(model.get_layer("convolutions").get_weights()[0] - before).max() > 0
+    assert model.predict(images, verbose=0).sum(axis=1) == pytest.approx(np.ones(4))
+    with pytest.raises(ValueError, match="weights"):
+        on_mobilenet(weights="nowhere")
+
+
+def test_weights_that_cannot_be_downloaded_are_named(root: Path, offline: dict[str, str]) -> None:
+    program = "from experiments.transfer import on_mobilenet; on_mobilenet()"
+    finished = subprocess.run([sys.executable, "-c", program], cwd=root, env=offline, capture_output=True, text=True)
+    assert "DataNotFoundError: The weights of MobileNetV2 cannot be downloaded" in finished.stderr
+
+
+def test_tuning_starts_from_the_committed_recipe() -> None:
+    assert as_settings(RECIPE, seed=3) == settings(seed=3)
+
+
+def test_tuning_goes_on_from_its_rows() -> None:
+    name = study_name({"EPOCHS": 1})
+    assert name != study_name({"EPOCHS": 2})
+    rows = [
+        {"parameters": RECIPE | {"dropout_dense": dense}, "val_loss": dense, "study": study}
+        for dense, study in ((0.3, name), (0.1, name), (0.0, "another"))
+    ]
+    storage = optuna.storages.InMemoryStorage()
+    first = as_study(rows[:1], name, storage)
+    assert finished(first) == rows[:1]
+    again = as_study(rows, name, storage)
+    assert finished(again) == rows[:2], "only rows that it lacks, and of this search"
+    assert again.best_params["dropout_dense"] == 0.1
+
+
+def test_figures_are_drawn_from_the_results(tmp_path: Path, mnist: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "FIGURES", tmp_path)
+    figures.main()
+    drawn = {path.stem for path in tmp_path.glob("*.png")}
+    assert drawn == {draw.__name__ for draw in figures.DRAWN if read_rows(draw.__name__)}
+    for path in tmp_path.glob("*.png"):
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 10, f"{path.stem} is blank"

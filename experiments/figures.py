@@ -19,7 +19,7 @@ from matplotlib.ticker import NullLocator
 from digitreader.data import load_mnist
 from experiments.label_audit import DISPUTED, SHOWN
 from experiments.runs import ROOT, read_rows
-from experiments.study_tables import frame
+from experiments.study_tables import MEASURES, frame
 
 FIGURES = ROOT / "figures"
 COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
@@ -106,15 +106,8 @@ def architectures() -> None:
 
 def augmentation() -> None:
     """Draw the errors of each kind of augmentation on each kind of digits."""
-    measures = {
-        "val_accuracy": "as they are",
-        "val_distorted.shifted": "shifted",
-        "val_distorted.rotated": "rotated",
-        "val_distorted.scaled": "scaled",
-        "foreign": "scikit-learn's",
-    }
-    groups = (1 - frame("augmentation").set_index("augmentation")[list(measures)]).mul(100).groupby(level=0, sort=False)
-    mean, deviation = (table.rename(columns=measures) for table in (groups.mean(), groups.std()))
+    groups = (1 - frame("augmentation").set_index("augmentation")[list(MEASURES)]).mul(100).groupby(level=0, sort=False)
+    mean, deviation = (table.rename(columns=MEASURES) for table in (groups.mean(), groups.std()))
     notes = mean.map("{:.2f}".format) + "\n± " + deviation.map("{:.2f}".format)
     figure, ax = plt.subplots(figsize=(9, 5.4), layout="constrained")
     colours: Any = (mean / mean.min()).map(np.log)  # each kind of digits has its own best

@@ -27,6 +27,13 @@ STUDIES = {  # everything that was trained, and what for
 }
 
 
+MEASURES = {  # of the study of augmentation
+    "val_accuracy": "validation",
+    "val_distorted.shifted": "shifted",
+    "val_distorted.rotated": "rotated",
+    "val_distorted.scaled": "scaled",
+    "foreign": "scikit-learn's digits",
+}
 COMMITTED = FINALISTS[1]  # the candidate that became the recipe
 
 
@@ -59,18 +66,11 @@ def architectures() -> str:
 
 def augmentations() -> str:
     """Return the table of what each kind of augmentation does to the errors."""
-    measures = {
-        "val_accuracy": "validation",
-        "val_distorted.shifted": "shifted",
-        "val_distorted.rotated": "rotated",
-        "val_distorted.scaled": "scaled",
-        "foreign": "scikit-learn's digits",
-    }
     rows = [
-        (name, *(mean_sd(list(1 - members[measure]), 100, 2) for measure in measures))
+        (name, *(mean_sd(list(1 - members[measure]), 100, 2) for measure in MEASURES))
         for name, members in frame("augmentation").groupby("augmentation", sort=False)
     ]
-    return table(("augmentation", *(f"{label}, % wrong" for label in measures.values())), rows)
+    return table(("augmentation", *(f"{label}, % wrong" for label in MEASURES.values())), rows)
 
 
 def regularisation() -> str:

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from digitreader.arrays import FloatArray
-from digitreader.provenance import provenance
 from digitreader.recognizer import sha256
 from experiments.runs import Row
-from experiments.variants import Split
+from experiments.variants import Split, outcome
 
 
 def network() -> Any:
@@ -55,7 +54,10 @@ def logits(model: Any, images: FloatArray) -> FloatArray:
 
 
 def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
-    """Train a network and return it, with the weights of the epoch with the least validation loss, and its row."""
+    """Train a network and return it, with the weights of the epoch with the least validation log-loss, and its row.
+
+    It takes as many threads as PyTorch is told to by the caller.
+    """
     import torch
     from scipy.special import softmax
     from torch.nn.functional import cross_entropy
@@ -67,7 +69,7 @@ def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
     optimizer = torch.optim.Adam(model.parameters(), settings["LEARNING_RATE"])
     images = torch.from_numpy(data.x_fit).permute(0, 3, 1, 2)
     labels = torch.from_numpy(data.y_fit.astype(np.int64))
-    history: dict[str, list[float]] = {"val_loss": [], "val_accuracy": []}
+    history: dict[str, list[float]] = {"val_log_loss": [], "val_accuracy": []}
     best: dict[str, Any] = {}
     started = time.perf_counter()
     for _ in range(settings["EPOCHS"]):
@@ -77,9 +79,9 @@ def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
             cross_entropy(model(images[batch]), labels[batch]).backward()
             optimizer.step()
         scores = logits(model, data.x_val)
-        history["val_loss"].append(log_loss(softmax(scores, axis=1), data.y_val))
+        history["val_log_loss"].append(log_loss(softmax(scores, axis=1), data.y_val))
         history["val_accuracy"].append(float((scores.argmax(axis=1) == data.y_val).mean()))
-        if history["val_loss"][-1] == min(history["val_loss"]):
+        if history["val_log_loss"][-1] == min(history["val_log_loss"]):
             best = {name: value.clone() for name, value in model.state_dict().items()}
     seconds = time.perf_counter() - started
     model.load_state_dict(best)
@@ -87,18 +89,5 @@ def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
         file = Path(folder) / "model.pt"
         torch.save(best, file)
         model_sha256 = sha256(file)
-    epoch = int(np.argmin(history["val_loss"]))
-    row = {
-        "seed": settings["SEED"],
-        "split": {"training": len(data.y_fit), "validation": len(data.y_val)},
-        "model_sha256": model_sha256,
-        "weights": sum(parameter.numel() for parameter in model.parameters()),
-        "val_accuracy": history["val_accuracy"][epoch],
-        "val_loss": history["val_loss"][epoch],
-        "best_epoch": epoch + 1,
-        "history": history,
-        "seconds": round(seconds, 1),
-        "threads": torch.get_num_threads(),
-        "settings": settings,
-    }
-    return model, row | provenance("", "torch", "numpy")
+    row = outcome(settings, data, history, seconds=seconds, model_sha256=model_sha256, packages=("torch", "numpy"))
+    return model, row | {"weights": sum(parameter.numel() for parameter in model.parameters())}

@@ -239,13 +239,26 @@ def train(run: Run, results: Path, *, finish: Callable[[Any, Split], Row] | None
         file = Path(folder) / "model.keras"
         model.save(file)
         model_sha256 = sha256(file)
+    row = outcome(settings, data, history, seconds=seconds, model_sha256=model_sha256, packages=PACKAGES)
+    row |= {"weights": model.count_params(), "multiply_adds": multiply_adds(model)}
+    return row | run.labels | (finish(model, data) if finish else {})
+
+
+def outcome(
+    settings: Mapping[str, Any],
+    data: Split,
+    history: Mapping[str, Sequence[float]],
+    *,
+    seconds: float,
+    model_sha256: str,
+    packages: Sequence[str],
+) -> Row:
+    """Return what a row tells of a training; the best epoch is that with the least validation log-loss."""
     best = int(np.argmin(history["val_log_loss"]))
-    row = {
+    return {
         "seed": settings["SEED"],
         "split": {"training": len(data.y_fit), "validation": len(data.y_val)},
         "model_sha256": model_sha256,
-        "weights": model.count_params(),
-        "multiply_adds": multiply_adds(model),
         "val_accuracy": history["val_accuracy"][best],
         "val_loss": history["val_log_loss"][best],
         "best_epoch": best + 1,
@@ -253,9 +266,7 @@ def train(run: Run, results: Path, *, finish: Callable[[Any, Split], Row] | None
         "seconds": round(seconds, 1),
         "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count() or 1)),
         "settings": settings,
-    }
-    made = provenance("", *PACKAGES)
-    return row | made | run.labels | (finish(model, data) if finish else {})
+    } | provenance("", *packages)
 
 
 def settings(network: str = OURS, *, seed: int, **changed: Any) -> dict[str, Any]:

@@ -173,6 +173,7 @@ def test_result_files_share_a_schema(root: Path) -> None:
         "line_methods",
         "no_augmentation",
         "recipe",
+        "regularisation",
         "samples",
         "seeds",
         "transfer",

@@ -10,7 +10,6 @@ not counted here (that is in results/seeds.json). Each finished network is teste
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from digitreader.data import load_mnist
 from digitreader.recognizer import as_input
 from experiments import torch_mnistnet, variants
 from experiments.recipe import SEEDS
-from experiments.runs import Row, Run, study
+from experiments.runs import Row, Run, study, threads_in_use
 
 TORCH = "MNISTNet (PyTorch)"
 PROTOCOL: dict[str, Any] = {
@@ -55,7 +54,7 @@ def train(run: Run, results: Path) -> Row:
         return variants.train(run, results, finish=finish)
     import torch
 
-    torch.set_num_threads(int(os.environ["TF_NUM_INTRAOP_THREADS"]))
+    torch.set_num_threads(threads_in_use())
     model, row = torch_mnistnet.fit(variants.split(run.settings["LIMIT"]), run.settings)
     return row | test(lambda images: torch_mnistnet.logits(model, images))
 

@@ -113,9 +113,15 @@ def write_rows(name: str, rows: Sequence[Row], results: Path | None = None) -> N
     write_json((results or RESULTS) / f"{name}.json", rows)
 
 
-def limit_threads(threads: int) -> None:
-    """Let TensorFlow, once it is imported, use so many threads."""
+def share_threads(jobs: int) -> None:
+    """Let TensorFlow, once it is imported, use the threads that each of some processes side by side can have."""
+    threads = max((os.cpu_count() or 1) // jobs, 1)
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
+
+
+def threads_in_use() -> int:
+    """Return the threads that TensorFlow uses in this process."""
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count() or 1))
 
 
 def train_missing(
@@ -137,10 +143,9 @@ def train_missing(
     rows = read_rows_of(name, runs, results)
     write_rows(name, rows, results)
     missing = [run for run in runs if not any(run.made(row) for row in rows)]
-    threads = max((os.cpu_count() or 1) // jobs, 1)
     failed = []
     # A fresh process a run: TensorFlow keeps its threads and seeds as long as its process lives.
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=1, initializer=limit_threads, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=1, initializer=share_threads, initargs=(jobs,)) as pool:
         futures = {pool.submit(work, run, results or RESULTS): run for run in missing}
         for future in tqdm(as_completed(futures), total=len(futures), unit="run"):
             try:

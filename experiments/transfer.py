@@ -27,7 +27,7 @@ from digitreader.arrays import FloatArray
 from digitreader.errors import DataNotFoundError
 from digitreader.provenance import provenance
 from digitreader.training import MODEL
-from experiments.runs import ROOT, Row, Run, read_card, study
+from experiments.runs import ROOT, Row, Run, read_card, study, threads_in_use
 from experiments.variants import PACKAGES, foreign_digits
 
 SHOTS = (1, 5, 20, 100)
@@ -158,7 +158,7 @@ def compare(run: Run, results: Path) -> Row:
             "accuracy": found,
             "trainings": len(WAYS),
             "seconds": round(time.perf_counter() - started, 1),
-            "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count() or 1)),
+            "threads": threads_in_use(),
             "settings": run.settings,
         }
         | run.labels

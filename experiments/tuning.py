@@ -22,7 +22,6 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,8 +42,8 @@ from experiments.runs import (
     ROOT,
     Row,
     Run,
-    limit_threads,
     read_rows,
+    share_threads,
     train_missing,
     write_rows,
 )
@@ -121,9 +120,9 @@ def database(url: str) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(url, heartbeat_interval=30, grace_period=180, failed_trial_callback=again)
 
 
-def work(url: str, name: str, trials: int, labels: Row, short: Mapping[str, int], number: int, threads: int) -> None:
+def work(url: str, name: str, trials: int, labels: Row, short: Mapping[str, int], number: int, jobs: int) -> None:
     """Do trials, one after the other, until so many of the search are finished; `number` is the worker's."""
-    limit_threads(threads)
+    share_threads(jobs)
     storage = database(url)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     seed = SEED + number + 1000 * len(optuna.load_study(study_name=name, storage=storage).trials)
@@ -156,11 +155,10 @@ def search(url: str, trials: int, short: Mapping[str, int], *, jobs: int, comman
     name = study_name(short)
     study = as_study(read_rows("tuning", results), name, database(url))
     study.enqueue_trial(RECIPE, skip_if_exists=True)
-    threads = max((os.cpu_count() or 1) // jobs, 1)
     labels = {"study": name, "command": command}
     spawn = multiprocessing.get_context("spawn")
     workers = [
-        spawn.Process(target=work, args=(url, name, trials, labels, short, number, threads)) for number in range(jobs)
+        spawn.Process(target=work, args=(url, name, trials, labels, short, number, jobs)) for number in range(jobs)
     ]
     done = finished(study)
     if len(done) < trials:

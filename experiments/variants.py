@@ -19,7 +19,7 @@ from digitreader.arrays import FloatArray
 from digitreader.data import load_mnist
 from digitreader.provenance import provenance
 from digitreader.recognizer import as_input, sha256
-from experiments.runs import Row, Run, committed_settings
+from experiments.runs import Row, Run, committed_settings, threads_in_use
 
 COMMITTED = committed_settings()
 STRUCTURE = {  # of the committed network, as arguments of `cnn`
@@ -264,7 +264,7 @@ def outcome(
         "best_epoch": best + 1,
         "history": history,
         "seconds": round(seconds, 1),
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count() or 1)),
+        "threads": threads_in_use(),
         "settings": settings,
     } | provenance("", *packages)
 

@@ -61,6 +61,8 @@ def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> N
         run_study(root, name, "--quick", "--jobs", "2")
         assert (results / f"{name}.json").read_bytes() == written, "finished runs are not repeated"
     if name == "crossval":
+        assert all(row["split"]["training"] == 500 and "test_accuracy" not in row for row in rows)
+        assert rows[0]["model_sha256"] != rows[1]["model_sha256"]
         with np.load(results / "crossval" / "writer_0.npz") as kept:
             assert kept["logits"].dtype == np.float16
             assert kept["logits"].shape == (len(kept["rows"]), 10) == (rows[0]["held_out"]["images"], 10)

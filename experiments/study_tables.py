@@ -175,7 +175,7 @@ def transfer() -> str:
     names = [column for column in found if column.startswith("accuracy.")]
     for shots, members in found.groupby("shots"):
         accuracies = [members[name] for name in names]
-        cells = [mean_sd(list(a), 100, 1) if a.std() > 0 else f"{100 * a.mean():.1f}" for a in accuracies]
+        cells = [mean_sd(list(a), 100, 1) if np.ptp(a) > 0 else f"{100 * a.mean():.1f}" for a in accuracies]
         rows.append((shots, *(f"{cell} %" for cell in cells)))
     return table(("labelled of each digit", *(name.removeprefix("accuracy.") for name in names)), rows)
 

@@ -116,7 +116,7 @@ def as_study(rows: Sequence[Row], name: str, storage: optuna.storages.BaseStorag
 
 def database(url: str) -> optuna.storages.RDBStorage:
     """Return a database in which a trial that gives no sign of life for three minutes is started again."""
-    again = optuna.storages.RetryFailedTrialCallback()
+    again = optuna.storages.RetryHeartbeatStaleTrialCallback()
     return optuna.storages.RDBStorage(url, heartbeat_interval=30, grace_period=180, failed_trial_callback=again)
 
 

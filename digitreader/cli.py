@@ -12,9 +12,10 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 
@@ -135,11 +136,15 @@ Files = Annotated[
     list[str], typer.Argument(help="Image files, folders or patterns; - is standard input.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+ReviewDir = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="Copy what a person should look at into this folder, with an index.jsonl."),
+]
 MANY = 30  # more files get a progress bar
 
 
 @app.command()
-def predict(files: Files, as_json: Json = False) -> None:
+def predict(files: Files, as_json: Json = False, review_dir: ReviewDir = None) -> None:
     """Read pictures of one digit each.
 
     A picture that cannot be read does not stop the others; the exit code is then 1.
@@ -149,7 +154,7 @@ def predict(files: Files, as_json: Json = False) -> None:
     names = _names(files)
     with _errors_for_people():
         readings = DigitReader().predict_images(map(_source, names))
-        _show(names, readings, as_json, ("digit", "confidence", "decision", "reason"))
+        _show(names, _for_review(review_dir, names, readings), as_json, ("digit", "confidence", "decision", "reason"))
 
 
 @app.command()
@@ -158,6 +163,7 @@ def read(
     as_json: Json = False,
     length: Annotated[int | None, typer.Option(min=1, help="How many digits each line has, hyphens aside.")] = None,
     zip_codes: Annotated[bool, typer.Option("--zip", help="Each line is a US ZIP code.")] = False,
+    review_dir: ReviewDir = None,
 ) -> None:
     """Read pictures of a line of digits each, such as ZIP codes.
 
@@ -168,7 +174,7 @@ def read(
     names = _names(files)
     with _errors_for_people():
         readings = DigitReader().read_fields(map(_source, names), length, zip_codes=zip_codes)
-        _show(names, readings, as_json, ("text", "confidence", "decision", "reason"))
+        _show(names, _for_review(review_dir, names, readings), as_json, ("text", "confidence", "decision", "reason"))
 
 
 @app.command()
@@ -308,9 +314,26 @@ def _names(files: Sequence[str]) -> list[str]:
     return list(expand(files))
 
 
-def _source(name: str) -> str | BinaryIO:
+@cache
+def _standard_input() -> bytes:
+    """Return what standard input holds: a picture that is no larger than allowed, or more than that."""
+    from digitreader.images import MAX_BYTES
+
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def _source(name: str) -> str | bytes:
     """Return what to read for a name on the command line."""
-    return sys.stdin.buffer if name == STDIN else name
+    return _standard_input() if name == STDIN else name
+
+
+def _for_review(folder: Path | None, names: Sequence[str], results: Iterable[Any]) -> Iterable[Any]:
+    """Return the results; as each is taken, it is copied into the folder, if there is one, for a person to look at."""
+    if folder is None:
+        return results
+    from digitreader.review import ReviewFolder
+
+    return ReviewFolder(folder).copying(names, map(_source, names), results)
 
 
 def _show(names: Sequence[str], results: Iterable[Any], as_json: bool, columns: Sequence[str]) -> None:

@@ -51,3 +51,7 @@ class CalibrationError(DigitReaderError):
 
 class MissingExtraError(DigitReaderError):
     """A package that only some installations have is missing."""
+
+
+class ReviewError(DigitReaderError):
+    """The folder of what a person should look at cannot be used."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests.helpers import digits, seven
 
@@ -135,6 +135,58 @@ def test_standard_input_that_is_too_large_or_closed() -> None:
 def test_standard_input(pictures: Path) -> None:
     done = digits("predict", "--json", "-", stdin=(pictures / "a.png").read_bytes())
     assert (json.loads(done.stdout)["file"], json.loads(done.stdout)["digit"]) == ("-", 7)
+
+
+def scrawl(path: Path) -> None:
+    """Draw what is no digit."""
+    canvas = Image.new("L", (120, 120), "white")
+    ImageDraw.Draw(canvas).line([(20, 20), (100, 30), (30, 60), (100, 90), (20, 100), (60, 15)], "black", 6)
+    canvas.save(path)
+
+
+def test_what_a_person_should_look_at_is_copied(pictures: Path, tmp_path: Path) -> None:
+    scrawl(pictures / "scrawl.PNG")
+    (pictures / "bad.png").write_bytes(b"no image")
+    review = tmp_path / "some" / "review"
+    arguments = ("predict", "--json", pictures, pictures / "nowhere.png", "-", "--review-dir", review)
+    content = (pictures / "scrawl.PNG").read_bytes()
+    done = digits(*arguments, stdin=content)
+    rows = {Path(row["file"]).name: row for row in map(json.loads, done.stdout.splitlines())}
+    assert rows["a.png"]["decision"] == "accept"
+    assert rows["scrawl.PNG"]["decision"] == "review"
+    index = (review / "index.jsonl").read_text()
+    items = {Path(item["source"]).name: item for item in map(json.loads, index.splitlines())}
+    assert set(items) == {"scrawl.PNG", "bad.png", "nowhere.png", "-"}
+    item = items["scrawl.PNG"]
+    assert (review / item["image"]).read_bytes() == content
+    assert all(item[name] == rows["scrawl.PNG"][name] for name in FIELDS - {"file"})
+    probabilities = dict(enumerate(item["probabilities"]))
+    assert probabilities[item["runner_up"]] == sorted(probabilities.values())[-2]
+    assert (review / items["bad.png"]["image"]).read_bytes() == b"no image"
+    assert (items["nowhere.png"]["image"], "cannot be read" in items["nowhere.png"]["error"]) == (None, True)
+    assert len(list(review.iterdir())) == 4, "the same picture is there once"
+
+    with (review / "index.jsonl").open("a") as file:
+        file.write('{"image": "cut off')
+    digits(*arguments, stdin=content)
+    assert (review / "index.jsonl").read_text() == index, "a second run adds nothing"
+
+
+def test_fields_to_look_at_are_copied(pictures: Path, tmp_path: Path) -> None:
+    done = digits("read", "--json", "--length", "5", pictures / "a.png", "--review-dir", tmp_path / "review")
+    (item,) = map(json.loads, (tmp_path / "review" / "index.jsonl").read_text().splitlines())
+    row = json.loads(done.stdout)
+    assert row["reason"] == "wrong_length"
+    assert all(item[name] == row[name] for name in row.keys() - {"file"})
+
+
+def test_a_review_folder_that_cannot_be_used_is_named(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "review").mkdir()
+    (tmp_path / "review" / "index.jsonl").write_text("something else\n")
+    done = digits("predict", pictures / "a.png", "--review-dir", tmp_path / "review")
+    assert done.returncode == 1
+    assert "index.jsonl is damaged" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_patterns_are_expanded_where_the_shell_did_not(pictures: Path) -> None:

@@ -2,7 +2,8 @@
 
 A trial takes 10,000 training digits for six epochs; the first one is the committed recipe. What is found is only a
 candidate: the committed network changes if the best trial's recipe, trained in full with three seeds, has a validation
-log-loss lower by more than two standard errors (`--finalist`), and then by `make release` alone.
+log-loss lower by more than two standard errors (`--finalist`), and then by `make release` alone. In full means as many
+epochs as cost no more than the committed recipe's, since the notebook may take no longer.
 
 Trials are kept in a database, so that a search goes on after a kill, with the trial that was cut off, and machines can
 share one by `--storage`. A new database starts from the rows of results/tuning.json.
@@ -180,6 +181,12 @@ def finished(study: optuna.Study) -> list[Row]:
     return [trial.user_attrs["row"] for trial in study.get_trials(states=(TrialState.COMPLETE,))]
 
 
+def affordable(best: Row, recipe: Row) -> int:
+    """Return for how many epochs a trial's network can be trained at the cost of the committed recipe, or of less."""
+    epochs: int = COMMITTED["EPOCHS"]
+    return min(epochs, epochs * recipe["multiply_adds"] // best["multiply_adds"])
+
+
 def main() -> None:
     """Search, or train the finalist."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -195,8 +202,9 @@ def main() -> None:
     short, trials = (QUICK, 2) if arguments.quick else (SHORT, TRIALS)
     command = f"python -m experiments.tuning --jobs {arguments.jobs}"
     if arguments.finalist:
-        best = min(read_rows("tuning", results), key=lambda row: row["val_loss"])
-        full = QUICK if arguments.quick else {}
+        rows = read_rows("tuning", results)
+        best = min(rows, key=lambda row: row["val_loss"])
+        full = QUICK if arguments.quick else {"EPOCHS": affordable(best, rows[0])}
         runs = [Run(as_settings(best["parameters"], seed=seed, **full)) for seed in SEEDS]
         command += " --finalist"
         train_missing("tuning_finalist", runs, train, jobs=arguments.jobs, command=command, results=results)

@@ -24,7 +24,7 @@ from experiments.ensemble import mcnemar
 from experiments.pairs import borderline, counts
 from experiments.runs import QUICK_RESULTS, read_rows
 from experiments.transfer import fine_tune, on_convolutions, on_mobilenet
-from experiments.tuning import RECIPE, as_settings, as_study, finished, study_name
+from experiments.tuning import RECIPE, affordable, as_settings, as_study, finished, study_name
 from experiments.variants import NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
 
 SCHEMA = {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"}
@@ -228,6 +228,11 @@ def test_weights_that_cannot_be_downloaded_are_named(root: Path, offline: dict[s
 
 def test_tuning_starts_from_the_committed_recipe() -> None:
     assert as_settings(RECIPE, seed=3) == settings(seed=3)
+
+
+def test_the_finalist_costs_no_more_than_the_recipe() -> None:
+    recipe = {"multiply_adds": 1000}
+    assert [affordable({"multiply_adds": cost}, recipe) for cost in (500, 1000, 1001, 2000)] == [17, 17, 16, 8]
 
 
 def test_tuning_goes_on_from_its_rows() -> None:

@@ -201,6 +201,7 @@ def tuning() -> None:
 
     from experiments.tuning import SPACE, as_study
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     rows = read_rows("tuning")
     study = as_study(rows, rows[0]["study"])
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
@@ -210,14 +211,17 @@ def tuning() -> None:
     left.barh([name.replace("_", " ") for name in names], [importances[name] for name in names], color=COLOURS[0])
     left.set(xlabel="share of the variance of the log-loss (fANOVA)", title="What the short trials depend on")
     trials = pd.DataFrame([row["parameters"] for row in rows])[list(SPACE)].astype(float)
-    low, high = trials.min(), trials.max()
+    shown = trials.apply(lambda values: np.log(values) if getattr(SPACE[values.name], "log", False) else values)
+    low, high = shown.min(), shown.max()
     losses = np.array([row["val_loss"] for row in rows])
     ranks = losses.argsort().argsort() / max(len(rows) - 1, 1)
-    for line, rank in zip(((trials - low) / (high - low)).to_numpy(), ranks, strict=True):
+    for line, rank in zip(((shown - low) / (high - low)).to_numpy(), ranks, strict=True):
         right.plot(line, color=plt.get_cmap("viridis")(rank), alpha=0.9 - 0.6 * rank, linewidth=2.2 - 1.5 * rank)
-    labels = [f"{name.replace('_', ' ')}\n{low[name]:.3g} to {high[name]:.3g}" for name in trials]
+    ranges = {name: f"{trials[name].min():.3g} to {trials[name].max():.3g}" for name in trials} | {"decay": "no or yes"}
+    labels = [f"{name.replace('_', ' ')}\n{tried}" for name, tried in ranges.items()]
     right.set_xticks(range(len(labels)), labels, rotation=30, ha="right", fontsize=9)
-    right.set(yticks=[], title="The trials, each a line: the darker, the lower its validation log-loss")
+    right.set_yticks([0, 1], ["lowest", "highest"])
+    right.set(title="The trials, each a line: the darker, the lower its validation log-loss")
     save(figure, "tuning")
 
 

@@ -23,8 +23,8 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import time
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -166,14 +166,16 @@ def search(url: str, trials: int, short: Mapping[str, int], *, jobs: int, comman
         for worker in workers:
             worker.start()
     with tqdm(total=trials, initial=len(done), unit="trial") as bar:
-        while any(worker.is_alive() for worker in workers):
-            time.sleep(1)
-            if len(done := finished(study)) > bar.n:
-                bar.update(len(done) - bar.n)
-                write_rows("tuning", done, results)
-    write_rows("tuning", finished(study), results)
-    if len(finished(study)) < trials:
-        raise TrainingError(f"{trials - len(finished(study))} trials are missing: see the warnings above.")
+        while True:
+            alive = [worker.sentinel for worker in workers if worker.is_alive()]
+            done = finished(study)  # after that, so that the last worker's trial is among them
+            bar.update(len(done) - bar.n)
+            write_rows("tuning", done, results)
+            if not alive:
+                break
+            wait(alive, timeout=10)
+    if len(done) < trials:
+        raise TrainingError(f"{trials - len(done)} trials are missing: see the warnings above.")
 
 
 def finished(study: optuna.Study) -> list[Row]:

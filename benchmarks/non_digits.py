@@ -1,7 +1,7 @@
-"""What is no digit, and how much of it is accepted as one.
+"""What is no digit, and how much of it is accepted as one, drawn clean and as photos.
 
-Letters and other signs, scribbles, shapes, blots, parts of digits, two digits that touch: drawn clean and as photos.
-The line reader was trained on lines that hold all but the pairs, which it reads as two digits.
+Letters that are like digits are measured too. The line reader was trained on lines that hold the kinds
+`experiments.non_digits.FOREIGN`.
 
 python -m benchmarks.non_digits
 """
@@ -15,7 +15,9 @@ from benchmarks.results import write_result
 from digitreader.data import load_mnist
 from digitreader.decision import Reading
 from digitreader.reader import DigitReader
-from experiments.compose import CLEAN, NON_DIGITS, PHOTO, compose, non_digit, outline
+from experiments.compose import CLEAN, PHOTO, compose
+from experiments.non_digits import LIKE_DIGITS, NON_DIGITS, PARTS_ARE_DIGITS, non_digit
+from experiments.outlines import outline
 
 COUNT = 500
 SEED = 0
@@ -26,13 +28,15 @@ def main() -> None:
     """Compose, read, write results/non_digits.json."""
     data, reader = load_mnist(), DigitReader()
     kinds: dict[str, dict[str, float]] = {}
-    for kind in NON_DIGITS:
+    whole = np.flatnonzero(~np.isin(data.y_test, PARTS_ARE_DIGITS))
+    for kind in (*NON_DIGITS, LIKE_DIGITS):
         kinds[kind] = {}
+        rows = whole if kind == "fragment" else np.arange(len(data.x_test))
         for name, style in STYLES.items():
             pictures = []
             for number in tqdm(range(COUNT), f"{kind}, {name}"):
                 rng = np.random.default_rng((SEED, number))
-                digits = [outline(data.x_test[row]) for row in rng.integers(len(data.x_test), size=2)]
+                digits = [outline(data.x_test[row]) for row in rng.choice(rows, 2)]
                 pictures.append(compose([non_digit(kind, digits, rng)], style, rng).pixels)
             readings = list(reader.predict_images(pictures))
             kinds[kind][name] = float(np.mean([isinstance(r, Reading) and r.decision == "accept" for r in readings]))

@@ -23,7 +23,8 @@ from benchmarks.results import write_result
 from digitreader.data import load_mnist
 from digitreader.reader import DigitReader
 from digitreader.recognizer import MODELS, as_input
-from experiments.compose import CLEAN, PHOTO, compose, jpeg, lines, outline
+from experiments.compose import CLEAN, PHOTO, compose, jpeg, lines
+from experiments.outlines import outline
 
 ROUNDS = 7
 SINGLE = 50  # calls a round

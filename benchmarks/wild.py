@@ -14,7 +14,8 @@ from benchmarks.results import wilson, write_result
 from digitreader.data import load_mnist
 from digitreader.evaluate import outcomes
 from digitreader.reader import DigitReader
-from experiments.compose import PHOTO, compose, outline
+from experiments.compose import PHOTO, compose
+from experiments.outlines import outline
 
 COUNT = 2000
 SEED = 0

@@ -1,8 +1,8 @@
-"""User-like photos, lines of digits and things that are no digits: the one generator for training, tests, benchmarks.
+"""User-like photos, and lines of digits: the one generator of pictures for training, tests and benchmarks.
 
-Every digit is drawn anew from MNIST's pixels: its outline becomes a signed distance, which can be turned, scaled,
-thickened and drawn with sharp edges at any size, as a pen would have drawn it. Around it go paper, light, noise and
-the camera's JPEG. Everything follows from the random generator that the caller passes.
+Outlines, of digits and of things that are none, are drawn with sharp edges at any size, as a pen would have drawn
+them. Around them go paper, light, noise and the camera's JPEG. Everything follows from the random generator that the
+caller passes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from PIL import Image
 
 from digitreader.arrays import ByteArray, FloatArray
 from digitreader.ctc import NO_DIGIT
+from experiments.non_digits import FOREIGN, non_digit
+from experiments.outlines import FAR, FINE, Rng, dash, outline
 
-Rng = np.random.Generator
 Range = tuple[float, float]
-
-FINE = 4  # outlines are kept on a grid this many times finer than MNIST's pixels
-FAR = -100.0  # signed distance of empty paper
 
 
 @dataclass(frozen=True)
@@ -139,32 +137,6 @@ class Picture:
 
     pixels: ByteArray
     boxes: FloatArray
-
-
-def outline(image: ByteArray) -> FloatArray:
-    """Return the signed distance to the outline of the strokes in an image (28, 28), positive in the ink.
-
-    It has `FINE` values a pixel, in pixels: shape (112, 112), dtype float32.
-    """
-    fine = cv2.resize(image.astype(np.float32) / 255, None, fx=FINE, fy=FINE, interpolation=cv2.INTER_CUBIC)
-    # Half of the darkest ink nearby, so that a faint stroke keeps its width beside a dark one.
-    darkest = cv2.dilate(fine, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (4 * FINE + 1, 4 * FINE + 1)))
-    return _signed_distance(fine > np.clip(darkest, 0.3, 1) / 2)
-
-
-def _signed_distance(inside: npt.NDArray[np.bool_]) -> FloatArray:
-    ink = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
-    paper = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
-    distance = np.where(inside, ink - 0.5, 0.5 - paper) / FINE
-    return cv2.GaussianBlur(distance.astype(np.float32), (0, 0), 0.25 * FINE)  # the grid's steps
-
-
-def dash(rng: Rng) -> FloatArray:
-    """Return the outline of a hyphen, as `outline` does of a digit: the one between the parts of a ZIP+4 code."""
-    y, x = (np.mgrid[: 28 * FINE, : 28 * FINE] + 0.5) / FINE - 14
-    half_length, half_width, tilt = rng.uniform(2.5, 5), rng.uniform(0.9, 1.8), rng.uniform(-0.15, 0.15)
-    nearest = np.clip(x, -half_length, half_length)
-    return (half_width - np.hypot(x - nearest, y - tilt * nearest)).astype(np.float32)
 
 
 def compose(outlines: Sequence[FloatArray], style: Style, rng: Rng) -> Picture:
@@ -318,7 +290,7 @@ def _photograph(ink: FloatArray, form: FloatArray | None, boxes: FloatArray, sty
     if rng.random() < style.inverted:
         pixels = 1 - pixels
     if (loss := rng.uniform(*style.shade)) > 0:
-        pixels *= (1 - loss * _slope(int(rows), int(columns), rng))[..., np.newaxis]
+        pixels *= (1 - loss * slope(int(rows), int(columns), rng))[..., np.newaxis]
     if (sigma := rng.uniform(*style.blur)) > 0:
         pixels = cv2.GaussianBlur(pixels, (0, 0), sigma)
     if (sigma := rng.uniform(*style.noise)) > 0:
@@ -338,7 +310,7 @@ def _paint(pixels: FloatArray, colour: npt.NDArray[np.float64], coverage: FloatA
     return painted
 
 
-def _slope(rows: int, columns: int, rng: Rng) -> FloatArray:
+def slope(rows: int, columns: int, rng: Rng) -> FloatArray:
     """Return values that rise evenly from 0 to 1 across the picture, in some direction."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
@@ -352,69 +324,6 @@ def jpeg(pixels: ByteArray, quality: int) -> bytes:
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
-
-
-# Without those that a person could take for a digit, such as O, l, S, Z, B, g, q, T and Y.
-SIGNS = "AEFHKMNRWXefhkmnrtuwx&#%*+=?!@<>"
-FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX)
-FOREIGN = ("sign", "scribble", "shape", "blots", "fragment")
-NON_DIGITS = (*FOREIGN, "pair")
-
-
-def non_digit(kind: str, digits: Sequence[FloatArray], rng: Rng) -> FloatArray:
-    """Return the outline, as `outline` does of a digit, of something that is none.
-
-    Parameters
-    ----------
-    kind : str
-        One of `NON_DIGITS`: a letter or another sign, a scribble, a geometric shape, blots, a part of a digit cut at
-        its middle, two digits that touch.
-    digits : sequence of ndarray of shape (112, 112)
-        Outlines of digits: one for a fragment, two for a pair.
-    rng : Generator
-    """
-    side = 28 * FINE
-    if kind == "fragment":
-        y, x = (np.mgrid[:side, :side] + 0.5) / FINE - 14
-        angle = rng.choice([0, np.pi / 2, np.pi, 1.5 * np.pi]) + rng.normal(0, 0.2)
-        half = np.cos(angle) * x + np.sin(angle) * y + rng.uniform(-1, 2)
-        part = np.minimum(digits[0], -half)
-        if np.count_nonzero(part > 0) < 4 * FINE * FINE:  # the cut left next to nothing: take the other part
-            part = np.minimum(digits[0], half)
-        return part.astype(np.float32)
-    if kind == "pair":
-        line, _ = _line_up([_glyph(digit, 0, Style(), rng) for digit in digits[:2]], Style(touching=1), rng)
-        scale = side * 20 / 28 / max(line.shape)
-        small = cv2.resize(line, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) * np.float32(scale)
-        canvas = np.full((side, side), FAR, np.float32)
-        top, left = ((side - length) // 2 for length in small.shape)
-        canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-        return canvas
-    canvas = np.zeros((side, side), np.uint8)
-    thickness = int(rng.integers(5, 14))
-    if kind == "sign":
-        sign, font = SIGNS[rng.integers(len(SIGNS))], FONTS[rng.integers(len(FONTS))]
-        size = rng.uniform(2, 2.8)
-        (width, height), _ = cv2.getTextSize(sign, font, size, thickness)
-        cv2.putText(canvas, sign, ((side - width) // 2, (side + height) // 2), font, size, 255, thickness)
-    elif kind == "scribble":
-        turns = rng.uniform(0.15, 0.85, (int(rng.integers(5, 12)), 2)) * side
-        steps = np.linspace(0, len(turns) - 1, 200)
-        path = np.stack([np.interp(steps, np.arange(len(turns)), turns[:, axis]) for axis in (0, 1)], axis=1)
-        path = cv2.GaussianBlur(path, (1, 0), sigmaX=0.1, sigmaY=6)
-        cv2.polylines(canvas, [np.rint(path).astype(np.int32)], False, 255, thickness)
-    elif kind == "shape":
-        corners = int(rng.integers(3, 6))
-        step = 2 if corners == 5 and rng.random() < 0.5 else 1  # a star
-        angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(corners) * step / corners
-        points = side * (0.5 + 0.36 * np.stack([np.cos(angles), np.sin(angles)], axis=1))
-        cv2.polylines(canvas, [np.rint(points).astype(np.int32)], True, 255, thickness)
-    else:
-        for _ in range(int(rng.integers(2, 8))):
-            centre, axes = rng.uniform(0.2, 0.8, 2) * side, rng.uniform(4, 20, 2)
-            ellipse = (tuple(map(float, centre)), tuple(map(float, axes)), float(rng.uniform(0, 180)))
-            cv2.ellipse(canvas, ellipse, 255, -1)
-    return _signed_distance(canvas > 127)
 
 
 @dataclass(frozen=True)

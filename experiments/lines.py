@@ -19,12 +19,12 @@ from digitreader.data import load_mnist, load_writers
 from digitreader.errors import BlankImageError
 from digitreader.fields import line_image
 from digitreader.images import find_ink
-from experiments import compose
+from experiments import compose, non_digits, outlines
 from experiments.compose import BOXED, CLEAN, PHOTO, PLAIN, RULED, SPECKLED, TOUCHING, lines
 from experiments.runs import ROOT, read_card
 
 # Lines that other code composed or saw otherwise are others.
-_sources = [Path(module.__file__ or "").read_bytes() for module in (compose, fields, images)] + [
+_sources = [Path(module.__file__ or "").read_bytes() for module in (compose, non_digits, outlines, fields, images)] + [
     Path(__file__).read_bytes()
 ]
 FOLDER = ROOT / "runs" / "lines" / hashlib.sha256(b"".join(_sources)).hexdigest()[:12]

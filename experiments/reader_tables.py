@@ -15,6 +15,19 @@ FIELD_GOALS = {
     "ZIP+4": 0.05,
 }
 CONFIDENT_GOALS = (0.003, 0.001)  # at the coverages of `benchmarks.fields`
+NAMES = {
+    "sign": "letters and signs, drawn with a pen",
+    "letter": "printed letters",
+    "symbol": "printed symbols",
+    "foreign letter": "letters of other alphabets",
+    "scribble": "scribbles",
+    "shape": "triangles, squares, stars",
+    "blots": "blots",
+    "texture": "stripes, grids, clouds",
+    "fragment": "part of a digit",
+    "pair": "two digits that touch or overlap",
+    "letter like a digit": "for comparison: letters like digits, such as O, l, S, Z, B",
+}
 
 
 def reader_goals() -> str:
@@ -141,15 +154,7 @@ def non_digits() -> str:
     """Return the table of what is no digit and is accepted as one."""
     result = read_result("non_digits")
     accepted = result["accepted"]
-    names = {
-        "sign": "letters and signs",
-        "scribble": "scribbles",
-        "shape": "triangles, squares, stars",
-        "blots": "blots",
-        "pair": "two digits that touch",
-        "fragment": "part of a digit",
-    }
-    rows = [(name, *(percent(share, 1) for share in accepted[kind].values())) for kind, name in names.items()]
+    rows = [(NAMES[kind], *(percent(share, 1) for share in shares.values())) for kind, shares in accepted.items()]
     return table((f"accepted as a digit, of {result['pictures']} each", *next(iter(accepted.values()))), rows)
 
 

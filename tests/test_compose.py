@@ -12,16 +12,14 @@ from digitreader.arrays import FloatArray
 from digitreader.data import Dataset, Writers
 from experiments.compose import (
     CLEAN,
-    NON_DIGITS,
     PHOTO,
     Style,
     compose,
-    dash,
     jpeg,
     lines,
-    non_digit,
-    outline,
 )
+from experiments.non_digits import NON_DIGITS, non_digit
+from experiments.outlines import dash, outline
 
 LARGE = Style(scale=(4, 4))
 

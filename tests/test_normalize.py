@@ -11,7 +11,8 @@ import pytest
 from digitreader.data import Dataset
 from digitreader.images import find_ink
 from digitreader.normalize import main_strokes, normalize
-from experiments.compose import CLEAN, compose, outline
+from experiments.compose import CLEAN, compose
+from experiments.outlines import outline
 
 
 def centre_of_mass(image: np.ndarray) -> tuple[float, float]:

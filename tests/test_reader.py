@@ -21,7 +21,9 @@ from digitreader.decision import FieldReading, Reading
 from digitreader.errors import BlankImageError, ImageError
 from digitreader.images import Source
 from digitreader.reader import GROUP, DigitReader
-from experiments.compose import PHOTO, RULED, Style, compose, non_digit, outline
+from experiments.compose import PHOTO, RULED, Style, compose
+from experiments.non_digits import non_digit
+from experiments.outlines import outline
 from tests.helpers import seven
 
 

@@ -177,6 +177,7 @@ def test_result_files_share_a_schema(root: Path) -> None:
         "samples",
         "seeds",
         "transfer",
+        "tuning",
     }
     for file in files:
         for row in json.loads(file.read_text()):

@@ -83,7 +83,7 @@ class ReviewFolder:
             image = hashlib.sha256(content).hexdigest()[:16] + (suffix if suffix in SUFFIXES else "")
         if (image, name) in self._known:
             return
-        if image and content and not (self.folder / image).exists():
+        if image is not None and content is not None and not (self.folder / image).exists():
             partial = self.folder / f".{image}.part"
             partial.write_bytes(content)
             partial.replace(self.folder / image)

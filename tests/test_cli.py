@@ -147,6 +147,7 @@ def scrawl(path: Path) -> None:
 def test_what_a_person_should_look_at_is_copied(pictures: Path, tmp_path: Path) -> None:
     scrawl(pictures / "scrawl.PNG")
     (pictures / "bad.png").write_bytes(b"no image")
+    (pictures / "empty.png").touch()
     review = tmp_path / "some" / "review"
     arguments = ("predict", "--json", pictures, pictures / "nowhere.png", "-", "--review-dir", review)
     content = (pictures / "scrawl.PNG").read_bytes()
@@ -156,7 +157,7 @@ def test_what_a_person_should_look_at_is_copied(pictures: Path, tmp_path: Path) 
     assert rows["scrawl.PNG"]["decision"] == "review"
     index = (review / "index.jsonl").read_text()
     items = {Path(item["source"]).name: item for item in map(json.loads, index.splitlines())}
-    assert set(items) == {"scrawl.PNG", "bad.png", "nowhere.png", "-"}
+    assert set(items) == {"scrawl.PNG", "bad.png", "empty.png", "nowhere.png", "-"}
     item = items["scrawl.PNG"]
     assert (review / item["image"]).read_bytes() == content
     assert all(item[name] == rows["scrawl.PNG"][name] for name in FIELDS - {"file"})
@@ -164,7 +165,8 @@ def test_what_a_person_should_look_at_is_copied(pictures: Path, tmp_path: Path) 
     assert probabilities[item["runner_up"]] == sorted(probabilities.values())[-2]
     assert (review / items["bad.png"]["image"]).read_bytes() == b"no image"
     assert (items["nowhere.png"]["image"], "cannot be read" in items["nowhere.png"]["error"]) == (None, True)
-    assert len(list(review.iterdir())) == 4, "the same picture is there once"
+    assert (review / items["empty.png"]["image"]).read_bytes() == b""
+    assert len(list(review.iterdir())) == 5, "the same picture is there once"
 
     with (review / "index.jsonl").open("a") as file:
         file.write('{"image": "cut off')

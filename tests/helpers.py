@@ -9,6 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+SCHEMA = {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"}
+"""What every row of a result file tells."""
+
 
 def digits(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command and return what it printed."""

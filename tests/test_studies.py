@@ -26,8 +26,7 @@ from experiments.runs import QUICK_RESULTS, read_rows
 from experiments.transfer import fine_tune, on_convolutions, on_mobilenet
 from experiments.tuning import RECIPE, affordable, as_settings, as_study, finished, study_name
 from experiments.variants import NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
-
-SCHEMA = {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"}
+from tests.helpers import SCHEMA
 
 
 def run_study(root: Path, name: str, *arguments: str, environment: dict[str, str] | None = None) -> str:

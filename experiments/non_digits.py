@@ -1,7 +1,4 @@
-"""Things that are no digits, as outlines: what a reader must not take for a digit.
-
-Kinds fall into families, of which a whole one can be kept from a training and be measured on.
-"""
+"""Things that are no digits, as outlines: what a reader must not take for a digit."""
 
 from __future__ import annotations
 
@@ -117,15 +114,18 @@ DRAWN: dict[str, Callable[[ByteArray, int, Rng], None]] = {
 }
 FOREIGN = ("sign", "scribble", "shape", "blots", "fragment")
 """The kinds that the line reader was trained on."""
-FAMILIES = {
-    "print": ("sign", "letter", "symbol", "foreign letter"),
-    "scribbles": ("scribble",),
-    "shapes": ("shape",),
-    "spots": ("blots", "texture"),
-    "fragments": ("fragment",),
-    "pairs": ("pair",),
-}
-NON_DIGITS = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
+NON_DIGITS = (
+    "sign",
+    "letter",
+    "symbol",
+    "foreign letter",
+    "scribble",
+    "shape",
+    "blots",
+    "texture",
+    "fragment",
+    "pair",
+)
 """All kinds but the letters that are like digits."""
 
 

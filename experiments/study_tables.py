@@ -122,7 +122,8 @@ def crossval() -> str:
 def difference(one: Any, other: Any, scale: float, digits: int) -> str:
     """Return the difference of two means ± its standard error, of `scale` times the values."""
     error = np.hypot(one.sem(), other.sem())
-    return f"{scale * (one.mean() - other.mean()):+.{digits}f} ± {scale * error:.{digits}f}"
+    gain = f"{scale * (one.mean() - other.mean()):+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{gain} ± {scale * error:.{digits}f}"
 
 
 def label_audit() -> str:

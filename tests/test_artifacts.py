@@ -168,6 +168,7 @@ def test_readme_sections_in_order(root: Path) -> None:
 def test_result_files_share_a_schema(root: Path) -> None:
     files = sorted((root / "experiments" / "results").glob("*.json"))
     assert {file.stem for file in files} == {
+        "architectures",
         "backends",
         "crossval",
         "label_audit",

@@ -133,6 +133,9 @@ def test_quick_run_writes_everything(quick_run: tuple[Path, str]) -> None:
     assert card["hyperparameters"]["batch_size"] == 16
     assert card["model_sha256"] == hashlib.sha256((out / MODEL).read_bytes()).hexdigest()
     assert card["test"]["accuracy"] > 0.8
+    test = card["test"]
+    wrong = f"{test['errors']} of {test['images']:,} test digits are wrong"
+    assert wrong in printed(nbformat.read(out / NOTEBOOK, as_version=4))
     written = {figure.name for figure in (out / FIGURES).glob("*.png")}
     assert {f"{name}.png" for name in REQUIRED_FIGURES} <= written
 

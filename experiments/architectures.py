@@ -10,18 +10,12 @@ not counted here (that is in results/seeds.json). Each finished network is teste
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sklearn.metrics import confusion_matrix
-
-from digitreader.arrays import FloatArray
-from digitreader.data import load_mnist
-from digitreader.recognizer import as_input
 from experiments import torch_mnistnet, variants
 from experiments.recipe import SEEDS
-from experiments.runs import Row, Run, study, threads_in_use
+from experiments.runs import Row, Run, on_test, study, threads_in_use
 
 TORCH = "MNISTNet (PyTorch)"
 PROTOCOL: dict[str, Any] = {
@@ -32,16 +26,10 @@ PROTOCOL: dict[str, Any] = {
     "AUGMENTATION": {},
 }
 RUNS = [
-    Run(variants.settings(network, seed=seed, **PROTOCOL)) for network in (*variants.NETWORKS, TORCH) for seed in SEEDS
+    Run(variants.settings(network, seed=seed, **PROTOCOL))
+    for network in ("dense", "simple CNN", "MNISTNet", TORCH, variants.OURS)
+    for seed in SEEDS
 ]
-
-
-def test(predict: Callable[[FloatArray], FloatArray]) -> Row:
-    """Return what a finished network makes of MNIST's test set: its accuracy, and which digits it takes for which."""
-    data = load_mnist()
-    found = predict(as_input(data.x_test)).argmax(axis=1)
-    confused = confusion_matrix(data.y_test, found, labels=range(10))
-    return {"test_accuracy": float((found == data.y_test).mean()), "confusion": confused.tolist()}
 
 
 def train(run: Run, results: Path) -> Row:
@@ -49,14 +37,14 @@ def train(run: Run, results: Path) -> Row:
     if run.settings["NETWORK"] != TORCH:
 
         def finish(model: Any, _: variants.Split) -> Row:
-            return test(lambda images: model.predict(images, batch_size=500, verbose=0))
+            return on_test(lambda images: model.predict(images, batch_size=500, verbose=0))
 
         return variants.train(run, results, finish=finish)
     import torch
 
     torch.set_num_threads(threads_in_use())
     model, row = torch_mnistnet.fit(variants.split(run.settings["LIMIT"]), run.settings)
-    return row | test(lambda images: torch_mnistnet.logits(model, images))
+    return row | on_test(lambda images: torch_mnistnet.logits(model, images))
 
 
 if __name__ == "__main__":

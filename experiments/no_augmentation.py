@@ -1,18 +1,19 @@
-"""What augmentation is worth: the committed recipe and seed without it, tested once, as results/no_augmentation.json.
+"""What augmentation is worth: the committed recipe without it, with three of its seeds, each tested once.
 
-python -m experiments.no_augmentation
+Finished runs are rows of results/no_augmentation.json and are not repeated.
+
+    python -m experiments.no_augmentation --jobs 2
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
-from experiments.runs import Run, accuracy_on_test, committed_settings, study, train
+from experiments import committed
+from experiments.runs import saved_on_test, study, train
+
+RUNS = [replace(run, settings=run.settings | {"AUGMENT": False}) for run in committed.runs()[:3]]
 
 if __name__ == "__main__":
-    study(
-        "no_augmentation",
-        __doc__,
-        [Run(committed_settings() | {"AUGMENT": False})],
-        partial(train, finish=accuracy_on_test),
-    )
+    study("no_augmentation", __doc__, RUNS, partial(train, finish=saved_on_test))

@@ -16,6 +16,7 @@ from typing import Any
 import papermill
 from tqdm import tqdm
 
+from digitreader.arrays import FloatArray
 from digitreader.data import load_mnist
 from digitreader.errors import TrainingError
 from digitreader.provenance import write_json
@@ -87,13 +88,22 @@ def train(run: Run, results: Path, *, finish: Callable[[Path], Row] | None = Non
         return row | (finish(Path(folder) / MODEL) if finish else {})
 
 
-def accuracy_on_test(model: Path) -> Row:
-    """Return the share of MNIST's test digits that a saved network reads right."""
-    import keras
+def on_test(predict: Callable[[FloatArray], FloatArray]) -> Row:
+    """Return what a finished network makes of MNIST's test set: its accuracy, and which digits it takes for which."""
+    from sklearn.metrics import confusion_matrix
 
     data = load_mnist()
-    probabilities = keras.models.load_model(model).predict(as_input(data.x_test), batch_size=500, verbose=0)
-    return {"test_accuracy": float((probabilities.argmax(axis=1) == data.y_test).mean())}
+    found = predict(as_input(data.x_test)).argmax(axis=1)
+    confusion = confusion_matrix(data.y_test, found, labels=range(10))
+    return {"test_accuracy": float((found == data.y_test).mean()), "confusion": confusion.tolist()}
+
+
+def saved_on_test(model: Path) -> Row:
+    """Return what a saved network makes of MNIST's test set, see `on_test`."""
+    import keras
+
+    network = keras.models.load_model(model)
+    return on_test(lambda images: network.predict(images, batch_size=500, verbose=0))
 
 
 def read_rows(name: str, results: Path | None = None) -> list[Row]:
@@ -104,8 +114,12 @@ def read_rows(name: str, results: Path | None = None) -> list[Row]:
 
 
 def read_rows_of(name: str, runs: Sequence[Run], results: Path | None = None) -> list[Row]:
-    """Return the rows of `name`.json that are of one of the runs."""
-    return [row for row in read_rows(name, results) if any(run.made(row) for run in runs)]
+    """Return the rows of `name`.json that are of one of the runs, and whose `file`, if they tell of one, is there."""
+    return [
+        row
+        for row in read_rows(name, results)
+        if any(run.made(row) for run in runs) and ((results or RESULTS) / row.get("file", "")).exists()
+    ]
 
 
 def write_rows(name: str, rows: Sequence[Row], results: Path | None = None) -> None:
@@ -122,6 +136,13 @@ def share_threads(jobs: int) -> None:
 def threads_in_use() -> int:
     """Return the threads that TensorFlow uses in this process."""
     return int(os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count() or 1))
+
+
+def measured(work: Work, run: Run, results: Path) -> Row:
+    """Return the row of a run with the seconds of processor time that it took, in this process and those it began."""
+    before = sum(os.times()[:4])
+    row = work(run, results)
+    return row | {"cpu_seconds": round(sum(os.times()[:4]) - before, 1)}
 
 
 def train_missing(
@@ -146,7 +167,7 @@ def train_missing(
     failed = []
     # A fresh process a run: TensorFlow keeps its threads and seeds as long as its process lives.
     with ProcessPoolExecutor(jobs, max_tasks_per_child=1, initializer=share_threads, initargs=(jobs,)) as pool:
-        futures = {pool.submit(work, run, results or RESULTS): run for run in missing}
+        futures = {pool.submit(measured, work, run, results or RESULTS): run for run in missing}
         for future in tqdm(as_completed(futures), total=len(futures), unit="run"):
             try:
                 rows.append(future.result() | {"command": command})
@@ -159,14 +180,24 @@ def train_missing(
         raise TrainingError("\n".join(failed))
 
 
-def study(name: str, description: str | None, runs: Sequence[Run], work: Work = train, results: Path = RESULTS) -> Path:
-    """Be the command line of a study: do what is missing of its runs, and return the folder of their rows."""
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """Return the command line that all studies share."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1, help="networks trained side by side")
     parser.add_argument("--quick", action="store_true", help=f"try two short runs, with results in {QUICK_RESULTS}/")
-    arguments = parser.parse_args()
+    return parser
+
+
+def shortened(runs: Sequence[Run]) -> list[Run]:
+    """Return the first and the last run, made short."""
+    return [replace(run, settings=run.settings | QUICK) for run in (runs[0], runs[-1])]
+
+
+def study(name: str, description: str | None, runs: Sequence[Run], work: Work = train) -> None:
+    """Be the command line of a study: do what is missing of its runs."""
+    arguments = command_line(description).parse_args()
     command = f"python -m experiments.{name} --jobs {arguments.jobs}"
+    results = RESULTS
     if arguments.quick:
-        runs, results = [replace(run, settings=run.settings | QUICK) for run in runs[:2]], ROOT / QUICK_RESULTS
+        runs, results = shortened(runs), ROOT / QUICK_RESULTS
     train_missing(name, runs, work, jobs=arguments.jobs, command=command, results=results)
-    return results

@@ -11,8 +11,8 @@ from __future__ import annotations
 from functools import partial
 
 from experiments import committed
-from experiments.runs import accuracy_on_test, study, train
+from experiments.runs import saved_on_test, study, train
 
 if __name__ == "__main__":
-    study("seeds", __doc__, committed.runs()[1:], partial(train, finish=accuracy_on_test))
+    study("seeds", __doc__, committed.runs()[1:], partial(train, finish=saved_on_test))
     committed.main()

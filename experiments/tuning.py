@@ -19,7 +19,6 @@ Bergstra, J. et al. (2011). Algorithms for hyper-parameter optimization (the tre
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import multiprocessing
@@ -43,6 +42,7 @@ from experiments.runs import (
     ROOT,
     Row,
     Run,
+    command_line,
     read_rows,
     share_threads,
     train_missing,
@@ -183,6 +183,11 @@ def finished(study: optuna.Study) -> list[Row]:
     return [trial.user_attrs["row"] for trial in study.get_trials(states=(TrialState.COMPLETE,))]
 
 
+def of_the_recipe(rows: Sequence[Row]) -> Row:
+    """Return the row of the trial of the committed recipe."""
+    return next(row for row in rows if row["parameters"] == RECIPE)
+
+
 def affordable(best: Row, recipe: Row) -> int:
     """Return for how many epochs a trial's network can be trained at the cost of the committed recipe, or of less."""
     epochs: int = COMMITTED["EPOCHS"]
@@ -191,11 +196,9 @@ def affordable(best: Row, recipe: Row) -> int:
 
 def main() -> None:
     """Search, or train the finalist."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=1, help="networks trained side by side")
+    parser = command_line(__doc__)
     parser.add_argument("--storage", help="URL of Optuna's database; by default a file in runs/tuning/")
     parser.add_argument("--finalist", action="store_true", help="train the best trial's recipe in full, three seeds")
-    parser.add_argument("--quick", action="store_true", help=f"two short trials, with results in {QUICK_RESULTS}/")
     arguments = parser.parse_args()
 
     load_mnist()
@@ -206,7 +209,7 @@ def main() -> None:
     if arguments.finalist:
         rows = read_rows("tuning", results)
         best = min(rows, key=lambda row: row["val_loss"])
-        full = QUICK if arguments.quick else {"EPOCHS": affordable(best, rows[0])}
+        full = QUICK if arguments.quick else {"EPOCHS": affordable(best, of_the_recipe(rows))}
         runs = [Run(as_settings(best["parameters"], seed=seed, **full)) for seed in SEEDS]
         command += " --finalist"
         train_missing("tuning_finalist", runs, train, jobs=arguments.jobs, command=command, results=results)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import experiments.runs
 from digitreader.errors import TrainingError
 from digitreader.training import MODEL
-from experiments.runs import Row, Run, accuracy_on_test, committed_settings, read_rows, train_missing, write_rows
+from experiments.runs import Row, Run, committed_settings, read_rows, saved_on_test, train_missing, write_rows
 
 
 def pretend(run: Run, results: Path) -> Row:
@@ -49,8 +50,10 @@ def test_failed_run_leaves_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mnist")
-def test_accuracy_on_test_is_that_of_the_card(root: Path, card: dict[str, Any]) -> None:
-    assert accuracy_on_test(root / MODEL) == {"test_accuracy": pytest.approx(card["test"]["accuracy"], abs=1e-4)}
+def test_what_is_told_of_the_test_set_is_that_of_the_card(root: Path, card: dict[str, Any]) -> None:
+    found = saved_on_test(root / MODEL)
+    assert found["test_accuracy"] == pytest.approx(card["test"]["accuracy"], abs=1e-4)
+    assert np.trace(found["confusion"]) == round(found["test_accuracy"] * 10_000)
 
 
 def test_committed_settings_are_those_of_the_notebook() -> None:
@@ -66,3 +69,22 @@ def test_rows_are_replaced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_rows("some", [{"seed": 1}])
     write_rows("some", [{"seed": 1}, {"seed": 2}])
     assert read_rows("some") == [{"seed": 1}, {"seed": 2}]
+
+    def killed(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_rows("some", [{"seed": 3}])
+    assert read_rows("some") == [{"seed": 1}, {"seed": 2}]
+
+
+@pytest.mark.usefixtures("mnist")
+def test_a_run_whose_file_is_lost_is_repeated(tmp_path: Path) -> None:
+    kept, lost = Run({"SEED": 5}), Run({"SEED": 6})
+    (tmp_path / "kept.npz").touch()
+    rows = [{"settings": run.settings, "file": name} for run, name in ((kept, "kept.npz"), (lost, "lost.npz"))]
+    write_rows("trial", rows, tmp_path)
+    found = missing([kept, lost], tmp_path, jobs=1, command="again")
+    assert [row.get("command") for row in found] == [None, "again"]
+    assert found[1]["cpu_seconds"] >= 0

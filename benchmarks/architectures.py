@@ -1,37 +1,43 @@
-"""What an image costs each architecture, as ONNX; and MNISTNet also as PyTorch's TorchScript file.
+"""What an image costs each architecture: read, as ONNX, and in training; and MNISTNet also in PyTorch.
 
-One thread, one image at a time and in batches; the networks take turns in every round. Their weights are random, on
-which the time does not depend. Needs PyTorch: `pip install -e ".[backends]"`.
+PyTorch reads from its TorchScript file. One thread; one image at a time and in batches, training in batches; the
+networks take turns in every round. The digits are MNIST's, the weights random at first. Needs PyTorch:
+`pip install -e ".[backends]"`.
 
     python -m benchmarks.architectures
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from benchmarks.results import write_result
 from benchmarks.speed import seconds
 from digitreader.arrays import FloatArray
+from digitreader.data import load_mnist
 from digitreader.export import write_onnx
 from digitreader.provenance import provenance
-from digitreader.recognizer import BATCH, open_session
+from digitreader.recognizer import BATCH, as_input, open_session
 from experiments import torch_mnistnet
 from experiments.architectures import TORCH
+from experiments.runs import share_threads
 from experiments.variants import NETWORKS, settings
 
-ROUNDS = 15
-IMAGES = 256  # a round
+ROUNDS = {"one": 15, "batch": 15, "training": 5}
+IMAGES = {"one": 256, "batch": 256, "training": 40 * BATCH}  # a round
 SEED = 0
 
 Predict = Callable[[FloatArray], Any]
+Train = Callable[[], Any]
 
 
 def onnx_file(name: str, path: Path) -> Predict:
@@ -62,20 +68,57 @@ def torchscript_file(path: Path) -> Predict:
     return predict
 
 
+def keras_training(name: str, images: FloatArray, labels: npt.NDArray[np.int64]) -> Train:
+    """Return what trains one of `NETWORKS` with all the images."""
+    model = NETWORKS[name](**settings(name, seed=SEED)["OPTIONS"])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    return lambda: model.fit(images, labels, batch_size=BATCH, verbose=0)
+
+
+def torch_training(images: FloatArray, labels: npt.NDArray[np.int64]) -> Train:
+    """Return what trains MNISTNet in PyTorch with all the images."""
+    import torch
+
+    model = torch_mnistnet.network()
+    optimizer = torch.optim.Adam(model.parameters())
+    x, y = torch.from_numpy(images.reshape(-1, 1, 28, 28)), torch.from_numpy(labels)
+    return lambda: torch_mnistnet.train_epoch(model, optimizer, x, y, BATCH)
+
+
+def in_turns(kind: str, calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[float]]:
+    """Return the microseconds an image that the calls take in each round."""
+    microseconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in tqdm(range(ROUNDS[kind] + 1), kind):
+        for name, call in calls.items():
+            taken = seconds(call)
+            if turn:  # the first one warms up
+                microseconds[name].append(1e6 * taken / IMAGES[kind])
+    return microseconds
+
+
+def reading(predict: Predict, images: FloatArray, size: int) -> Callable[[], Any]:
+    """Return what reads all the images, so many at a time."""
+    parts = images.reshape(-1, size, 28, 28, 1)
+    return lambda: [predict(part) for part in parts]
+
+
 def main() -> None:
     """Measure and write results/architectures.json."""
-    images = np.random.default_rng(SEED).random((IMAGES, 28, 28, 1), np.float32)
+    share_threads(os.cpu_count() or 1)
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in experiments.variants
+    data = load_mnist()
+    images = {kind: as_input(data.x_train[:count]) for kind, count in IMAGES.items()}
+    labels = data.y_train[: IMAGES["training"]].astype(np.int64)
     with tempfile.TemporaryDirectory() as folder:
-        calls = {name: onnx_file(name, Path(folder) / "network.onnx") for name in NETWORKS}
-        calls[TORCH] = torchscript_file(Path(folder) / "network.pt")
-    microseconds: dict[str, dict[str, list[float]]] = {name: {"one": [], "batch": []} for name in calls}
-    for size, kind in ((1, "one"), (BATCH, "batch")):
-        parts = images.reshape(-1, size, 28, 28, 1)
-        for turn in tqdm(range(ROUNDS + 1), kind):
-            for name, predict in calls.items():
-                taken = seconds(lambda: [predict(part) for part in parts])  # noqa: B023
-                if turn:  # the first one warms up
-                    microseconds[name][kind].append(1e6 * taken / IMAGES)
+        predict = {name: onnx_file(name, Path(folder) / "network.onnx") for name in NETWORKS}
+        predict[TORCH] = torchscript_file(Path(folder) / "network.pt")
+    train = {name: keras_training(name, images["training"], labels) for name in NETWORKS}
+    train[TORCH] = torch_training(images["training"], labels)
+    rounds = {
+        kind: in_turns(kind, {name: reading(call, images[kind], size) for name, call in predict.items()})
+        for kind, size in (("one", 1), ("batch", BATCH))
+    }
+    rounds["training"] = in_turns("training", train)
     write_result(
         "architectures",
         "python -m benchmarks.architectures",
@@ -84,15 +127,11 @@ def main() -> None:
         threads=1,
         batch=BATCH,
         microseconds={
-            name: {kind: statistics.median(times) for kind, times in kinds.items()}
-            for name, kinds in microseconds.items()
+            name: {kind: statistics.median(times[name]) for kind, times in rounds.items()} for name in predict
         },
-        torchscript_to_onnx={
-            kind: statistics.median(
-                slow / fast
-                for slow, fast in zip(microseconds[TORCH][kind], microseconds["MNISTNet"][kind], strict=True)
-            )
-            for kind in ("one", "batch")
+        torch_to_ours={
+            kind: statistics.median(torch / ours for torch, ours in zip(times[TORCH], times["MNISTNet"], strict=True))
+            for kind, times in rounds.items()
         },
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 from digitreader.arrays import FloatArray
 from digitreader.recognizer import sha256
 from experiments.runs import Row
-from experiments.variants import Split, outcome
+from experiments.variants import Split, mnistnet, multiply_adds, outcome
 
 
 def network() -> Any:
@@ -53,6 +53,18 @@ def logits(model: Any, images: FloatArray) -> FloatArray:
     return found
 
 
+def train_epoch(model: Any, optimizer: Any, images: Any, labels: Any, batch_size: int) -> None:
+    """Train with each of the images (n, 1, 28, 28), float32, and labels (n,), int64, once, in random batches."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    model.train()
+    for batch in torch.randperm(len(labels)).split(batch_size):
+        optimizer.zero_grad()
+        cross_entropy(model(images[batch]), labels[batch]).backward()
+        optimizer.step()
+
+
 def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
     """Train a network and return it, with the weights of the epoch with the least validation log-loss, and its row.
 
@@ -60,7 +72,6 @@ def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
     """
     import torch
     from scipy.special import softmax
-    from torch.nn.functional import cross_entropy
 
     from digitreader.decision import log_loss
 
@@ -73,14 +84,10 @@ def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
     best: dict[str, Any] = {}
     started = time.perf_counter()
     for _ in range(settings["EPOCHS"]):
-        model.train()
-        for batch in torch.randperm(len(labels)).split(settings["BATCH_SIZE"]):
-            optimizer.zero_grad()
-            cross_entropy(model(images[batch]), labels[batch]).backward()
-            optimizer.step()
+        train_epoch(model, optimizer, images, labels, settings["BATCH_SIZE"])
         scores = logits(model, data.x_val)
-        history["val_log_loss"].append(log_loss(softmax(scores, axis=1), data.y_val))
-        history["val_accuracy"].append(float((scores.argmax(axis=1) == data.y_val).mean()))
+        history["val_log_loss"].append(round(log_loss(softmax(scores, axis=1), data.y_val), 6))
+        history["val_accuracy"].append(round(float((scores.argmax(axis=1) == data.y_val).mean()), 6))
         if history["val_log_loss"][-1] == min(history["val_log_loss"]):
             best = {name: value.clone() for name, value in model.state_dict().items()}
     seconds = time.perf_counter() - started
@@ -90,4 +97,5 @@ def fit(data: Split, settings: Mapping[str, Any]) -> tuple[Any, Row]:
         torch.save(best, file)
         model_sha256 = sha256(file)
     row = outcome(settings, data, history, seconds=seconds, model_sha256=model_sha256, packages=("torch", "numpy"))
-    return model, row | {"weights": sum(parameter.numel() for parameter in model.parameters())}
+    weights = sum(value.numel() for value in best.values() if value.is_floating_point())  # as Keras counts them
+    return model, row | {"weights": weights, "multiply_adds": multiply_adds(mnistnet())}

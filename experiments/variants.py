@@ -134,14 +134,18 @@ def simple_cnn() -> Any:
 
 
 def mnistnet() -> Any:
-    """Return MNISTNet, well known from PyTorch, see `experiments.torch_mnistnet`, with its batch normalisation."""
-    from keras import Input, Sequential, layers
+    """Return MNISTNet, see `experiments.torch_mnistnet`, with the normalisation and the initial weights of PyTorch."""
+    from keras import Input, Sequential, initializers, layers
+
+    def start(inputs: int) -> dict[str, Any]:
+        draw = initializers.RandomUniform(-(inputs**-0.5), inputs**-0.5)
+        return {"kernel_initializer": draw.clone(), "bias_initializer": draw.clone()}
 
     stages = [
         layer
-        for filters in (32, 64)
+        for inputs, filters in ((9, 32), (9 * 32, 64))
         for layer in (
-            layers.Conv2D(filters, (3, 3), padding="same"),
+            layers.Conv2D(filters, (3, 3), padding="same", **start(inputs)),
             layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
             layers.ReLU(),
             layers.MaxPooling2D((2, 2)),
@@ -150,9 +154,9 @@ def mnistnet() -> Any:
     head = [
         layers.SpatialDropout2D(0.25),
         layers.Flatten(),
-        layers.Dense(128, activation="relu"),
+        layers.Dense(128, activation="relu", **start(7 * 7 * 64)),
         layers.Dropout(0.5),
-        layers.Dense(10, activation="softmax"),
+        layers.Dense(10, activation="softmax", **start(128)),
     ]
     return Sequential([Input((28, 28, 1)), *stages, *head])
 

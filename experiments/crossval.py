@@ -2,8 +2,9 @@
 
 The folds are of the training set. Each network is trained by the notebook's core cells on four fifths of it, of which
 the usual tenth chooses the epoch, and reads the fifth that was held out from both: once. By writer, nobody's
-handwriting is in two folds (scikit-learn's StratifiedGroupKFold, with the writers of QMNIST). What the networks by
-writer give for the digits that they never saw is kept: 60,000 honest logits (float16), in results/crossval/.
+handwriting is in two folds (scikit-learn's StratifiedGroupKFold, with the writers of QMNIST). What the networks give
+for the digits that they never saw is kept in results/crossval/: by writer 60,000 honest logits (float16), by image only
+which digits these are.
 
 Finished folds are rows of results/crossval.json and are not repeated.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +32,7 @@ from experiments.runs import RESULTS, Row, Run, committed_settings, read_rows, s
 FOLDS = 5
 SPLITS = ("writer", "image")
 SEED = 42  # of the folds and of the trainings
-LOGITS = "crossval"  # the folder, in that of the results
+FOLDER = "crossval"  # in that of the results
 RUNS = [
     Run(committed_settings() | {"SEED": SEED}, {"split_by": by, "fold": fold}) for by in SPLITS for fold in range(FOLDS)
 ]
@@ -63,28 +65,49 @@ def logits(model: Path, images: npt.NDArray[np.uint8]) -> FloatArray:
 def hold_out(run: Run, results: Path) -> Row:
     """Train without a fold, and return the row with what the network makes of that fold."""
     by, fold = run.labels["split_by"], run.labels["fold"]
-    rows = fold_rows(by, fold)
+    rows, file = fold_rows(by, fold), f"{FOLDER}/{by}_{fold}.npz"
 
     def read_fold(model: Path) -> Row:
         data = load_mnist()
-        scores, labels = logits(model, data.x_train[rows]), data.y_train[rows]
-        if by == "writer":
-            keep(results / LOGITS / f"{by}_{fold}.npz", rows, scores, sha256(model))
-        held_out = {"images": len(rows), "errors": int((scores.argmax(axis=1) != labels).sum())}
-        return {"held_out": held_out | {"log_loss": log_loss(softmax(scores, axis=1), labels)}}
+        scores, labels = logits(model, data.x_train[rows]).astype(np.float16), data.y_train[rows]
+        digits = scores.argmax(axis=1)
+        kept = {"logits": scores} if by == "writer" else {"digits": digits.astype(np.uint8)}
+        (results / FOLDER).mkdir(parents=True, exist_ok=True)
+        np.savez(results / file, rows=rows.astype(np.int32), model_sha256=np.array(sha256(model)), **kept)
+        loss = log_loss(softmax(scores.astype(np.float32), axis=1), labels)
+        errors = int((digits != labels).sum())
+        return {"held_out": {"images": len(rows), "errors": errors, "log_loss": loss}, "file": file}
 
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "rows.npy"
-        np.save(file, rows)
-        held_out_run = Run(run.settings | {"HELD_OUT_ROWS": str(file)}, run.labels)
+        held_out = Path(folder) / "rows.npy"
+        np.save(held_out, rows)
+        held_out_run = Run(run.settings | {"HELD_OUT_ROWS": str(held_out)}, run.labels)
         return train(held_out_run, results, finish=read_fold) | {"settings": run.settings}
 
 
-def keep(path: Path, rows: npt.NDArray[np.int64], scores: FloatArray, model_sha256: str) -> None:
-    """Store the logits of the digits that a network never saw, with the network's hash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    logits = scores.astype(np.float16)
-    np.savez(path, rows=rows.astype(np.int32), logits=logits, model_sha256=np.array(model_sha256))
+def kept(by: str, name: str, results: Path = RESULTS) -> tuple[npt.NDArray[Any], list[Row]]:
+    """Return what the networks of one split give for the 60,000 training digits, and the rows of the networks.
+
+    Raises
+    ------
+    DataNotFoundError
+        If a fold is missing, or what is kept is not of the network in crossval.json.
+    """
+    networks = [row for row in read_rows("crossval", results) if row["split_by"] == by]
+    rows, values = [np.array([], np.int32)], []
+    for network in networks:
+        path = results / FOLDER / f"{by}_{network['fold']}.npz"
+        if not path.exists():
+            break
+        with np.load(path) as content:
+            if str(content["model_sha256"]) != network["model_sha256"]:
+                raise DataNotFoundError(f"{path} is of another network than crossval.json tells of.")
+            rows.append(content["rows"])
+            values.append(content[name])
+    order = np.concatenate(rows).argsort()
+    if len(order) < len(load_mnist().y_train):
+        raise DataNotFoundError(f"Not every fold by {by} is there: run `python -m experiments.crossval`.")
+    return np.concatenate(values)[order], networks
 
 
 def out_of_fold(results: Path = RESULTS) -> tuple[FloatArray, list[Row]]:
@@ -95,19 +118,10 @@ def out_of_fold(results: Path = RESULTS) -> tuple[FloatArray, list[Row]]:
     Raises
     ------
     DataNotFoundError
-        If a fold is missing, or its logits are not of the network in crossval.json.
+        As `kept`.
     """
-    rows = [row for row in read_rows("crossval", results) if row["split_by"] == "writer"]
-    found = np.full((len(load_mnist().y_train), 10), np.nan, np.float32)
-    for row in rows:
-        path = results / LOGITS / f"writer_{row['fold']}.npz"
-        with np.load(path) as kept:
-            if str(kept["model_sha256"]) != row["model_sha256"]:
-                raise DataNotFoundError(f"{path} is of another network than crossval.json tells of.")
-            found[kept["rows"]] = kept["logits"]
-    if np.isnan(found).any():
-        raise DataNotFoundError("Not every fold by writer is there: run `python -m experiments.crossval`.")
-    return found, rows
+    logits, networks = kept("writer", "logits", results)
+    return logits.astype(np.float32), networks
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import shift
 from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
 from benchmarks.results import wilson
@@ -36,7 +37,20 @@ from digitreader.provenance import provenance
 from digitreader.recognizer import as_input, sha256
 from digitreader.training import MODEL
 from experiments import committed
-from experiments.runs import QUICK, RESULTS, ROOT, Row, Run, read_rows, study, train, write_rows
+from experiments.runs import (
+    QUICK,
+    QUICK_RESULTS,
+    RESULTS,
+    ROOT,
+    Row,
+    Run,
+    command_line,
+    read_rows,
+    shortened,
+    train,
+    train_missing,
+    write_rows,
+)
 
 MEMBERS = ROOT / "runs" / "ensemble"
 SHIFTS = tuple(itertools.product((-1, 0, 1), repeat=2))  # pixels down and right
@@ -77,7 +91,8 @@ def train_and_keep(run: Run, results: Path) -> Row:
 def compare(models: Sequence[Path], seeds: Sequence[int], limit: int | None) -> list[Row]:
     """Return the rows of the first network alone and of all averaged, each with and without shifts.
 
-    With a `limit`, only so many test digits are read, for a quick trial.
+    The row of all without shifts tells in addition what each of them makes of the digits. With a `limit`, only so many
+    test digits are read, for a quick trial.
     """
     data = load_mnist()
     images, labels = data.x_test[:limit], data.y_test[:limit]
@@ -85,7 +100,7 @@ def compare(models: Sequence[Path], seeds: Sequence[int], limit: int | None) -> 
     found = np.array([probabilities(model, images) for model in tqdm(models, unit="network")])
     alone, together = found[0], found.mean(axis=0)
     reference = alone[0].argmax(axis=1) == labels
-    rows = []
+    rows: list[Row] = []
     for name, count, pair in (("single", 1, alone), ("ensemble", len(models), together)):
         for shifts, mean in zip((False, True), pair, strict=True):
             right = mean.argmax(axis=1) == labels
@@ -106,21 +121,37 @@ def compare(models: Sequence[Path], seeds: Sequence[int], limit: int | None) -> 
                 }
                 | provenance("python -m experiments.ensemble", "tensorflow", "keras", "numpy", "scipy")
             )
+    rows[-2]["members_confusion"] = [
+        confusion_matrix(labels, member.argmax(axis=1), labels=range(10)).tolist() for member in found[:, 0]
+    ]
     return rows
 
 
+def tested(runs: Sequence[Run]) -> bool:
+    """Return whether the committed result is of the committed network and of its settings."""
+    rows = read_rows("ensemble")
+    return bool(rows) and rows[0]["model_sha256"] == [sha256(ROOT / MODEL)] and rows[0]["settings"] == runs[0].settings
+
+
 def main() -> None:
-    """Train the members that are missing, test and write results/ensemble.json."""
-    runs = committed.runs()
-    results = study("ensemble", __doc__, runs[1:], train_and_keep, MEMBERS)
+    """Train the members that are missing, test and write results/ensemble.json, unless that is of this network."""
+    arguments, runs = command_line(__doc__).parse_args(), committed.runs()
+    results, where, limit = MEMBERS, RESULTS, None
+    if arguments.quick:
+        runs, results, limit = [runs[0], *shortened(runs[1:])], ROOT / QUICK_RESULTS, QUICK["LIMIT"]
+        where = results / "tested"
+    elif tested(runs):
+        return
+    command = f"python -m experiments.ensemble --jobs {arguments.jobs}"
+    train_missing("ensemble", runs[1:], train_and_keep, jobs=arguments.jobs, command=command, results=results)
     members = read_rows("ensemble", results)
     models = [ROOT / MODEL, *(results / row["file"] for row in members)]
-    limit = None if results == MEMBERS else QUICK["LIMIT"]
     rows = compare(models, [runs[0].settings["SEED"], *(row["seed"] for row in members)], limit)
-    trained = [{name: row[name] for name in ("seed", "val_loss", "seconds", "threads")} for row in members]
+    kept = ("seed", "val_loss", "seconds", "threads", "cpu_seconds")
+    trained = [{name: row[name] for name in kept} for row in members]
     for row in rows:
-        row["trained_for_it"] = trained[: row["networks"] - 1]
-    write_rows("ensemble", rows, RESULTS if results == MEMBERS else results / "tested")
+        row |= {"trained_for_it": trained[: row["networks"] - 1], "settings": runs[0].settings}
+    write_rows("ensemble", rows, where)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The pairs that readers of digits confuse: 3/8, 4/9, 1/7 and 5/6.
 
-How often the simple CNN and ours, both trained plainly (by `experiments.architectures`), the committed network, and on
-the 60,000 training digits the out-of-fold networks (of `experiments.crossval`) take one for the other; and which
-validation digits the committed network finds closest to the border of a pair.
+How often the simple CNN and ours, both trained plainly (by `experiments.architectures`), the five networks of the
+committed recipe (of `experiments.ensemble`), and on the 60,000 training digits the out-of-fold networks (of
+`experiments.crossval`) take one for the other; and which validation digits the committed network finds closest to the
+border of a pair.
 
     python -m experiments.pairs
 """
@@ -55,9 +56,8 @@ def borderline(probabilities: FloatArray, rows: npt.NDArray[np.int64]) -> dict[s
 def main() -> None:
     """Count, and write results/pairs.json."""
     started = time.perf_counter()
-    data, card, network = load_mnist(), read_card(), Recognizer()
+    data, card = load_mnist(), read_card()
     validation = np.sort(validation_rows(data.y_train, card["split"]["validation_rows_sha256"]))
-    test = network.predict_proba(data.x_test).argmax(axis=1)
     logits, folds = out_of_fold()
     rows: list[Row] = [
         {
@@ -70,19 +70,24 @@ def main() -> None:
         for row in read_rows("architectures")
         if row["settings"]["NETWORK"] in ("simple CNN", OURS)
     ]
-    rows.append(
+    ensemble = next(row for row in read_rows("ensemble") if "members_confusion" in row)
+    rows += [
         {
-            "reader": "committed network",
+            "reader": "our CNN, with its own recipe",
             "split": "test",
-            "seed": card["seed"],
-            "model_sha256": card["model_sha256"],
-            "confused": counts(confusion_matrix(data.y_test, test)),
-            "borderline": borderline(network.predict_proba(data.x_train[validation]), validation),
+            "seed": seed,
+            "model_sha256": model_sha256,
+            "confused": counts(np.array(confusion)),
         }
-    )
+        for seed, model_sha256, confusion in zip(
+            ensemble["seed"], ensemble["model_sha256"], ensemble["members_confusion"], strict=True
+        )
+    ]
+    committed = next(row for row in rows if row["model_sha256"] == card["model_sha256"])
+    committed["borderline"] = borderline(Recognizer().predict_proba(data.x_train[validation]), validation)
     rows.append(
         {
-            "reader": "out of fold, by writer",
+            "reader": "the same, out of fold by writer",
             "split": "training",
             "seed": folds[0]["seed"],
             "model_sha256": [row["model_sha256"] for row in folds],

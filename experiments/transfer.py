@@ -1,9 +1,10 @@
 """What the trained convolutions are worth on other people's digits, of which few are labelled.
 
-Scikit-learn's digits, written in Turkey, as pictures that the reader prepares; 1, 5, 20 and 100 of each class are
-labelled, drawn five times, and the 797 others are read. One new layer of ten units is trained on the convolutions: on
-those of the committed network, frozen; on the same, fine-tuned afterwards; and on new ones, from scratch. All take the
-same number of steps, fixed beforehand, since so few digits leave none to choose by.
+Scikit-learn's digits, written in Turkey by 13 people, as pictures that the reader prepares. In each of five draws, 100
+of each class are set apart, of which the first 1, 5, 20 or all are labelled, and the 797 others are read: other digits,
+of the same people. One new layer of ten units is trained on the convolutions: on those of the committed network,
+frozen; on the same, fine-tuned afterwards; and on new ones, from scratch. All take the same number of steps, fixed
+beforehand, since so few digits leave none to choose by.
 
     python -m experiments.transfer --jobs 2
 
@@ -32,7 +33,7 @@ from experiments.variants import PACKAGES, foreign_digits
 
 SHOTS = (1, 5, 20, 100)
 DRAWS = (1, 2, 3, 4, 5)
-POOL = 100  # of each class, to draw the labelled ones from
+POOL = 100  # of each class, set apart in a draw
 EPOCHS = 30  # of which fine-tuning takes the second half
 STEPS = 20  # an epoch
 BATCH = 32
@@ -40,7 +41,7 @@ RATE, FINE_RATE = 1e-3, 1e-4  # of Adam: for new layers, and for those that are 
 WAYS = ("from scratch", "frozen", "fine-tuned")
 RUNS = [
     Run(
-        {"SHOTS": shots, "SEED": seed, "EPOCHS": EPOCHS, "STEPS": STEPS, "BATCH_SIZE": BATCH},
+        {"SHOTS": shots, "SEED": seed, "POOL": POOL, "EPOCHS": EPOCHS, "STEPS": STEPS, "BATCH_SIZE": BATCH},
         {"model_sha256": read_card()["model_sha256"]},
     )
     for shots in SHOTS
@@ -74,17 +75,19 @@ def on_mobilenet(side: int = 96, weights: str | None = "imagenet") -> Any:
     ------
     DataNotFoundError
         If the weights cannot be downloaded.
+    ValueError
+        If other weights are asked for.
     """
     from keras import Input, Model, applications, layers
 
+    if weights not in ("imagenet", None):
+        raise ValueError(f"weights are 'imagenet' or None, not {weights!r}.")
     shape = (side, side, 3)
     try:
         base = applications.MobileNetV2(
             include_top=False, weights=weights, input_shape=shape, pooling="avg", name="convolutions"
         )
-    except ValueError:  # what was asked for is wrong
-        raise
-    except Exception as error:  # Keras raises a bare Exception when a download fails
+    except Exception as error:  # Keras raises a bare one when a download fails, ValueError when it was cut off
         raise DataNotFoundError(
             f"The weights of MobileNetV2 cannot be downloaded ({error}). With a network, run this again; they stay in "
             "~/.keras/models."
@@ -125,11 +128,10 @@ def compare(run: Run, results: Path) -> Row:
     seed, shots, steps = run.settings["SEED"], run.settings["SHOTS"], run.settings["EPOCHS"] * STEPS
     started = time.perf_counter()
     images, labels = foreign_digits()
-    order = np.random.default_rng(0).permutation(len(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))
     pool = [order[labels[order] == digit][:POOL] for digit in range(10)]
     unseen = np.setdiff1d(order, np.concatenate(pool))
-    rng = np.random.default_rng(seed)
-    chosen = np.concatenate([rng.choice(rows, shots, replace=False) for rows in pool])
+    chosen = np.concatenate([rows[:shots] for rows in pool])
     x, y = images[chosen], labels[chosen]
 
     def accuracy(model: Any) -> float:

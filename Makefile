@@ -34,6 +34,7 @@ experiments: setup
 	    $(BIN)/python -m experiments.$$study --jobs $(JOBS) || exit 1; done
 	$(BIN)/python -m experiments.tuning --jobs $(JOBS)
 	$(BIN)/python -m experiments.tuning --jobs $(JOBS) --finalist
+	$(BIN)/python -m experiments.flattery
 	$(BIN)/python -m experiments.label_audit
 	$(BIN)/python -m experiments.pairs
 	$(BIN)/python -m experiments.oversegmentation

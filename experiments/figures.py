@@ -5,16 +5,20 @@ python -m experiments.figures
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from optuna.distributions import CategoricalDistribution
 
 from digitreader.data import load_mnist
 from experiments.label_audit import DISPUTED, SHOWN
@@ -51,37 +55,39 @@ def crossval() -> None:
 def label_audit() -> None:
     """Draw the least probable labels of the training and of the test set."""
     data = load_mnist()
-    figure = plt.figure(figsize=(12, 12.8), layout="constrained")
+    figure = plt.figure(figsize=(12, 13), layout="constrained")
     halves: Any = figure.subfigures(2, 1, hspace=0.04)
     for half, row in zip(halves, read_rows("label_audit"), strict=True):
         images = data.x_train if row["set"] == "training" else data.x_test
-        half.suptitle(f"{row['set'].capitalize()} set: the {SHOWN} least probable labels", weight="bold")
-        shown = zip(row["least_probable"], row["least_probable_suspicious"], strict=True)
-        for ax, ((index, label, read), suspicious) in zip(half.subplots(3, SHOWN // 3).flat, shown, strict=True):
+        half.suptitle(f"\n{row['set'].capitalize()} set: the {SHOWN} least probable labels", weight="bold")
+        for ax, (index, label, read) in zip(half.subplots(3, SHOWN // 3).flat, row["least_probable"], strict=True):
             ax.imshow(images[index], cmap="gray_r")
             disputed = row["set"] == "test" and index in DISPUTED
-            marks = "*" * suspicious + "†" * disputed
+            marks = "*" * (index in row["flagged"]) + "†" * disputed
             ax.set_title(f"#{index}{marks}\nlabel {label}, read {read}", fontsize=9)
             ax.axis("off")
-    figure.supxlabel("* found wrong by confident learning    † disputed by people", fontsize=10)
+    figure.supxlabel("* flagged by confident learning    † disputed by people", fontsize=10)
     save(figure, "label_audit")
 
 
 def transfer() -> None:
-    """Draw the accuracy on other people's digits against how many of them are labelled."""
+    """Draw the errors on other people's digits against how many of them are labelled."""
     found = frame("transfer")
-    figure, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    for name, colour in zip(("fine-tuned", "frozen", "from scratch"), COLOURS, strict=False):
-        groups = found.groupby("shots")[f"accuracy.{name}"]
-        mean, deviation = 100 * groups.mean(), 100 * groups.std()
-        ax.errorbar(mean.index, mean, yerr=deviation, marker="o", capsize=4, color=colour, label=name)
-    as_it_is = 100 * found["accuracy.as it is"].iloc[0]
-    ax.axhline(as_it_is, color="0.4", linestyle="--", label="the committed network as it is, none labelled")
-    ax.set(xscale="log", xlabel="labelled digits of each class", ylabel="accuracy on 797 unseen digits, %")
+    figure, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    for name, colour, aside in zip(("from scratch", "frozen", "fine-tuned"), COLOURS, (0.97, 1, 1.03), strict=False):
+        groups = 100 * (1 - found.set_index("shots")[f"accuracy.{name}"]).groupby(level=0).agg(["mean", "std"])
+        places = groups.index * aside
+        ax.errorbar(places, groups["mean"], yerr=groups["std"], marker="o", capsize=4, color=colour, label=name)
+    as_it_is = 100 * (1 - found["accuracy.as it is"].mean())
+    ax.axhline(as_it_is, color="0.4", linestyle="--", label="the committed network as it is, no labels used")
+    ax.set(xscale="log", yscale="log", xlabel="labelled digits of each class", ylabel="errors on 797 other digits, %")
     shots = sorted(found["shots"].unique())
     ax.set_xticks(shots, [str(count) for count in shots])
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_title("Scikit-learn's digits: mean and deviation of five draws")
+    ax.set_yticks([0.5, 1, 2, 5, 10, 20, 50])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("")
+    ax.set_title("Scikit-learn's digits: mean and standard deviation of five draws", fontsize=11)
     ax.legend()
     save(figure, "transfer")
 
@@ -89,18 +95,20 @@ def transfer() -> None:
 def architectures() -> None:
     """Draw accuracy against cost."""
     figure, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    counted = frame("architectures").dropna(subset="multiply_adds")
-    for (name, members), colour in zip(counted.groupby("settings.NETWORK", sort=False), COLOURS, strict=False):
+    networks = frame("architectures").groupby("settings.NETWORK", sort=False)
+    for (name, members), colour in zip(networks, COLOURS, strict=False):
         errors = 100 * (1 - members["test_accuracy"])
         cost = 2 * members["multiply_adds"].iloc[0] / 1e6
         ax.errorbar(cost, errors.mean(), yerr=errors.std(), fmt="o", color=colour, capsize=5, markersize=9)
         label = f"{name}\n{members['weights'].iloc[0]:,} parameters"
-        ax.annotate(label, (cost, errors.mean()), (12, 4), textcoords="offset points", color=colour)
+        aside, ha = ((-12, -12), "right") if "PyTorch" in str(name) else ((12, 0), "left")  # beside the Keras build
+        ax.annotate(label, (cost, errors.mean()), aside, textcoords="offset points", color=colour, ha=ha)
     ax.set(xscale="log", yscale="log", xlabel="million floating-point operations an image", ylabel="test errors, %")
     ax.set_xlim(right=ax.get_xlim()[1] * 3)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter("{x:g}")
-    ax.set_title("Trained alike, without augmentation: mean and deviation of three seeds")
+    ax.set_title("Trained alike, without augmentation: mean and standard deviation of three seeds", fontsize=11)
     save(figure, "architectures")
 
 
@@ -113,7 +121,9 @@ def augmentation() -> None:
     colours: Any = (mean / mean.min()).map(np.log)  # each kind of digits has its own best
     sns.heatmap(colours, annot=notes, fmt="", cmap="flare", cbar=False, linewidths=1, ax=ax)
     ax.set(xlabel="validation digits, and scikit-learn's digits as pictures", ylabel="trained with")
-    ax.set_title("Errors in %, mean and deviation of three seeds (darker: further from the column's best)", fontsize=11)
+    ax.set_title(
+        "Errors in %, mean ± standard deviation of three seeds (darker: further from the column's best)", fontsize=10
+    )
     ax.tick_params(axis="y", rotation=0)
     save(figure, "augmentation")
 
@@ -135,6 +145,7 @@ def regularisation() -> None:
         ax.yaxis.set_minor_formatter("")
         ax.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
+    figure.suptitle("Mean of three seeds, and their range", fontsize=11)
     save(figure, "regularisation")
 
 
@@ -169,60 +180,124 @@ def pairs() -> None:
     from experiments.pairs import PAIRS
     from experiments.variants import split
 
-    rows = read_rows("pairs")
-    borders = next(row["borderline"] for row in rows if "borderline" in row)
+    borders = next(row["borderline"] for row in read_rows("pairs") if "borderline" in row)
     images, data = load_mnist().x_train, split(0)
     network = keras.models.load_model(ROOT / MODEL)
     embedding = keras.Model(network.input, network.get_layer("embedding").output)
-    points = TSNE(random_state=0).fit_transform(embedding.predict(data.x_val, batch_size=500, verbose=0))
+    points = TSNE(random_state=0, perplexity=30).fit_transform(embedding.predict(data.x_val, batch_size=500, verbose=0))
+    # A digit's row in the training set from its row among the validation digits.
+    place = {image.tobytes(): row for row, image in enumerate((data.x_val[..., 0] * 255).round().astype(np.uint8))}
     figure = plt.figure(figsize=(14, 7), layout="constrained")
     halves: Any = figure.subfigures(1, 2, width_ratios=[1.1, 1])
     left, right = halves
     ax = left.subplots()
-    for digit in range(10):
+    for colour, pair in zip(COLOURS, PAIRS, strict=False):
+        for digit, shade in zip(pair, (0.9, 0.45), strict=True):
+            chosen = data.y_val == digit
+            ax.scatter(*points[chosen].T, s=4, color=colour, alpha=shade, linewidths=0)
+            ax.annotate(str(digit), np.median(points[chosen], axis=0), fontsize=18, weight="bold", ha="center")
+    for digit in sorted(set(range(10)) - set(np.ravel(PAIRS).tolist())):
         chosen = data.y_val == digit
-        ax.scatter(*points[chosen].T, s=3, color=plt.get_cmap("tab10")(digit))
-        ax.annotate(str(digit), np.median(points[chosen], axis=0), fontsize=16, weight="bold", ha="center")
-    ax.set(xticks=[], yticks=[], title="t-SNE of the penultimate layer: 6,000 validation digits")
-    right.suptitle("Validation digits at the border of each pair: the two best classes", weight="bold")
+        ax.scatter(*points[chosen].T, s=4, color="0.8", linewidths=0)
+        ax.annotate(str(digit), np.median(points[chosen], axis=0), fontsize=18, color="0.5", ha="center")
     shown: Sequence[Sequence[list[float]]] = [borders[f"{a}/{b}"] for a, b in PAIRS]
-    for line, examples in zip(right.subplots(len(PAIRS), max(map(len, shown)), squeeze=False), shown, strict=True):
-        for ax in line:
-            ax.axis("off")
-        for ax, (row, first, p_first, second, p_second) in zip(line, examples, strict=False):
-            ax.imshow(images[int(row)], cmap="gray_r")
-            ax.set_title(f"{first:.0f} {p_first:.0%}, {second:.0f} {p_second:.0%}", fontsize=10)
+    letters = iter("abcdefghijklmnop")
+    axes = right.subplots(len(PAIRS), max(map(len, shown)), squeeze=False)
+    for line, examples in zip(axes, shown, strict=True):
+        for picture in line:
+            picture.axis("off")
+        for picture, (row, first, p_first, second, p_second) in zip(line, examples, strict=False):
+            letter = next(letters)
+            picture.imshow(images[int(row)], cmap="gray_r")
+            picture.set_title(f"{letter}: {first:.0f} {p_first:.0%}, {second:.0f} {p_second:.0%}", fontsize=10)
+            where = points[place[images[int(row)].tobytes()]]
+            ax.scatter(*where, s=60, facecolors="none", edgecolors="black")
+            ax.annotate(letter, where, (6, 4), textcoords="offset points", fontsize=11, weight="bold")
+    ax.set(xticks=[], yticks=[], title="t-SNE (perplexity 30) of the penultimate layer: 6,000 validation digits")
+    right.suptitle("The validation digits closest to the border of each pair: the two best classes", weight="bold")
     save(figure, "pairs")
 
 
 def tuning() -> None:
-    """Draw how much each parameter matters, and the trials as parallel coordinates."""
+    """Draw how much each parameter matters, by two methods on resampled trials, and the trials as lines."""
     import optuna
+    from optuna.importance import BaseImportanceEvaluator, FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-    from experiments.tuning import SPACE, as_study
+    from experiments.tuning import SPACE, as_study, of_the_recipe
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    rows = read_rows("tuning")
-    study = as_study(rows, rows[0]["study"])
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(15, 5), width_ratios=[1, 2.2], layout="constrained")
-    names = list(importances)[::-1]
-    left.barh([name.replace("_", " ") for name in names], [importances[name] for name in names], color=COLOURS[0])
-    left.set(xlabel="share of the variance of the log-loss (fANOVA)", title="What the short trials depend on")
-    trials = pd.DataFrame([row["parameters"] for row in rows])[list(SPACE)].astype(float)
-    shown = trials.apply(lambda values: np.log(values) if getattr(SPACE[values.name], "log", False) else values)
-    low, high = shown.min(), shown.max()
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    rows, rng = read_rows("tuning"), np.random.default_rng(0)
+    drawn = [[rows[k] | {"copy": n} for n, k in enumerate(rng.integers(len(rows), size=len(rows)))] for _ in range(20)]
+    methods: dict[str, BaseImportanceEvaluator] = {
+        "fANOVA": FanovaImportanceEvaluator(seed=0),
+        "PED-ANOVA": PedAnovaImportanceEvaluator(),
+    }
+    names = [name.replace("_", "\n") for name in SPACE]
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(12, 9), height_ratios=[1, 1.6], layout="constrained")
+    for offset, colour, (method, evaluator) in zip((-0.2, 0.2), COLOURS, methods.items(), strict=False):
+        shares = [
+            optuna.importance.get_param_importances(as_study(draw, rows[0]["study"]), evaluator=evaluator)
+            for draw in drawn
+        ]
+        low, middle, high = np.quantile([[share[name] for name in SPACE] for share in shares], (0.1, 0.5, 0.9), axis=0)
+        places = np.arange(len(SPACE)) + offset
+        top.bar(places, middle, 0.36, color=colour, label=method)
+        top.errorbar(places, middle, yerr=(middle - low, high - middle), fmt="none", color="black", capsize=4)
+    top.set_xticks(range(len(names)), names)
+    top.set(ylabel="importance", title="Importances: median of resampled trials, and the middle 80 % of them")
+    top.legend()
+
+    heights = np.column_stack(
+        [
+            axis(bottom, place, SPACE[name], [row["parameters"][name] for row in rows], rng)
+            for place, name in enumerate(SPACE)
+        ]
+    )
     losses = np.array([row["val_loss"] for row in rows])
-    ranks = losses.argsort().argsort() / max(len(rows) - 1, 1)
-    for line, rank in zip(((shown - low) / (high - low)).to_numpy(), ranks, strict=True):
-        right.plot(line, color=plt.get_cmap("viridis")(rank), alpha=0.9 - 0.6 * rank, linewidth=2.2 - 1.5 * rank)
-    ranges = {name: f"{trials[name].min():.3g} to {trials[name].max():.3g}" for name in trials} | {"decay": "no or yes"}
-    labels = [f"{name.replace('_', ' ')}\n{tried}" for name, tried in ranges.items()]
-    right.set_xticks(range(len(labels)), labels, rotation=30, ha="right", fontsize=9)
-    right.set_yticks([0, 1], ["lowest", "highest"])
-    right.set(title="The trials, each a line: the darker, the lower its validation log-loss")
+    scale = plt.cm.ScalarMappable(LogNorm(losses.min(), losses.max()), "viridis")
+    for row, line in sorted(zip(rows, heights, strict=True), key=lambda pair: -pair[0]["val_loss"]):
+        is_recipe = row is of_the_recipe(rows)
+        shade: Any = COLOURS[5] if is_recipe else scale.to_rgba(row["val_loss"])
+        bottom.plot(
+            line, color=shade, linewidth=3 if is_recipe else 1.4, label="committed recipe" if is_recipe else None
+        )
+    bar = figure.colorbar(scale, ax=bottom, pad=0.01, label="validation log-loss")
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    bar.ax.yaxis.set_minor_formatter("{x:g}")
+    bottom.set_xticks(range(len(names)), names)
+    bottom.set(yticks=[], ylim=(-0.05, 1.05), xlim=(-0.3, len(names) - 0.4), title="The trials, each a line")
+    bottom.spines[["left", "bottom"]].set_visible(False)
+    bottom.tick_params(axis="x", length=0, pad=8)
+    bottom.legend(loc="lower left", bbox_to_anchor=(0, 1))
     save(figure, "tuning")
+
+
+def axis(ax: Axes, place: int, kind: Any, values: Sequence[Any], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Draw one of the parallel axes with its scale, and return the heights of the values, moved a little apart."""
+    if isinstance(kind, CategoricalDistribution):
+        marks: Sequence[Any] = kind.choices
+        heights = np.array([marks.index(value) for value in values]) / (len(marks) - 1)
+        ticks = np.arange(len(marks)) / (len(marks) - 1)
+    else:
+        marks = (np.geomspace if kind.log else np.linspace)(kind.low, kind.high, 5).tolist()
+        shown, low, high = ((np.log(v) if kind.log else np.array(v)) for v in (values, kind.low, kind.high))
+        heights, ticks = (shown - low) / (high - low), np.linspace(0, 1, 5)
+    ax.axvline(place, color="0.5", linewidth=1)
+    for mark, tick in zip(marks, ticks, strict=True):
+        label = f"{mark:.3g}" if isinstance(mark, float) else str(mark)
+        ax.annotate(
+            label,
+            (place, tick),
+            (4, 0),
+            textcoords="offset points",
+            fontsize=9,
+            va="center",
+            zorder=5,
+            bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        )
+    found: npt.NDArray[np.float64] = heights + rng.uniform(-0.02, 0.02, len(heights))
+    return found
 
 
 DRAWN = (crossval, label_audit, transfer, architectures, augmentation, regularisation, ensemble, pairs, tuning)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,14 @@ import pytest
 from PIL import Image
 
 from digitreader.calibrate import validation_rows
-from digitreader.data import Dataset, Writers
-from digitreader.training import MODEL
+from digitreader.data import Dataset, Writers, load_mnist
+from digitreader.training import MODEL, run_notebook
 from experiments import figures
 from experiments.crossval import FOLDS, SPLITS, fold_rows
 from experiments.ensemble import mcnemar
+from experiments.flattery import compare
 from experiments.pairs import borderline, counts
-from experiments.runs import QUICK_RESULTS, read_rows
+from experiments.runs import QUICK_RESULTS, committed_settings, read_rows
 from experiments.transfer import fine_tune, on_convolutions, on_mobilenet
 from experiments.tuning import RECIPE, affordable, as_settings, as_study, finished, study_name
 from experiments.variants import NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
@@ -45,12 +48,17 @@ def run_study(root: Path, name: str, *arguments: str, environment: dict[str, str
 
 
 @pytest.mark.usefixtures("mnist")
-@pytest.mark.parametrize("name", ["augmentation", "architectures", "crossval", "ensemble", "transfer", "tuning"])
+@pytest.mark.parametrize(
+    "name", ["architectures", "augmentation", "crossval", "ensemble", "regularisation", "transfer", "tuning"]
+)
 def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> None:
     if name == "crossval":
         request.getfixturevalue("writers")
     results = root / QUICK_RESULTS
     shutil.rmtree(results, ignore_errors=True)
+    if name == "regularisation":
+        kill_after_its_first_row(root, name)
+        (before,) = read_rows(name, results)
     run_study(root, name, "--quick", "--jobs", "2")
     rows = read_rows(name, results)
     assert len(rows) == 2
@@ -59,16 +67,33 @@ def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> N
         written = (results / f"{name}.json").read_bytes()
         run_study(root, name, "--quick", "--jobs", "2")
         assert (results / f"{name}.json").read_bytes() == written, "finished runs are not repeated"
+    if name == "regularisation":
+        assert rows[0] == before
     if name == "crossval":
         assert all(row["split"]["training"] == 500 and "test_accuracy" not in row for row in rows)
-        assert rows[0]["model_sha256"] != rows[1]["model_sha256"]
-        with np.load(results / "crossval" / "writer_0.npz") as kept:
-            assert kept["logits"].dtype == np.float16
-            assert kept["logits"].shape == (len(kept["rows"]), 10) == (rows[0]["held_out"]["images"], 10)
+        by_writer, by_image = (np.load(results / row["file"]) for row in rows)
+        assert by_writer["logits"].dtype == np.float16
+        assert by_writer["logits"].shape == (len(by_writer["rows"]), 10)
+        for row, kept in ((rows[0], by_writer["logits"].argmax(axis=1)), (rows[1], by_image["digits"])):
+            labels = load_mnist().y_train[fold_rows(row["split_by"], row["fold"])]
+            assert row["held_out"]["errors"] == (kept != labels).sum()
     if name == "ensemble":
         single, _, together, _ = read_rows("ensemble", results / "tested")
         assert (single["networks"], together["networks"]) == (1, 3)
         assert single["test_accuracy"] > 0.99
+        assert len(together["members_confusion"]) == 3
+        assert np.trace(together["members_confusion"][0]) == round(500 * single["test_accuracy"])
+
+
+def kill_after_its_first_row(root: Path, name: str) -> None:
+    """Begin a study, and kill it when its first run has a row."""
+    command = [sys.executable, "-m", f"experiments.{name}", "--quick"]
+    study = subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL, start_new_session=True)
+    until = time.monotonic() + 300
+    while time.monotonic() < until and study.poll() is None and not read_rows(name, root / QUICK_RESULTS):
+        time.sleep(0.1)
+    os.killpg(study.pid, signal.SIGKILL)
+    study.wait()
 
 
 def test_a_study_without_mnist_says_so(root: Path, offline: dict[str, str]) -> None:
@@ -102,12 +127,57 @@ def test_size_and_cost(name: str, weights: int, cost: int) -> None:
 
 
 def test_mnistnet_is_that_of_pytorch() -> None:
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     from experiments import torch_mnistnet
 
     keras_model, torch_model = NETWORKS["MNISTNet"](), torch_mnistnet.network()
-    trained = sum(int(np.prod(weight.shape)) for weight in keras_model.trainable_weights)
-    assert trained == sum(parameter.numel() for parameter in torch_model.parameters())
+    images = np.random.default_rng(0).random((70, 28, 28, 1), np.float32)
+    torch_model(torch.from_numpy(images).permute(0, 3, 1, 2))  # so that the normalisation has seen something
+    theirs = [layer for layer in torch_model if list(layer.parameters())]
+    for layer, other in zip((layer for layer in keras_model.layers if layer.weights), theirs, strict=True):
+        values = [value.numpy() for value in other.state_dict().values() if value.is_floating_point()]
+        for start, value in zip(layer.get_weights(), values, strict=True):
+            assert np.abs(start).max() == pytest.approx(np.abs(value).max(), rel=0.3) or layer.name.startswith("batch")
+        if values[0].ndim == 4:
+            values[0] = values[0].transpose(2, 3, 1, 0)
+        elif values[0].ndim == 2:
+            values[0] = values[0].T
+        if len(values[0]) == 7 * 7 * 64:  # PyTorch flattens channels first
+            values[0] = values[0].reshape(64, 7, 7, 128).transpose(1, 2, 0, 3).reshape(-1, 128)
+        layer.set_weights(values)
+    expected = np.exp(torch_mnistnet.logits(torch_model, images))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(keras_model(images, training=False), expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("mnist")
+def test_mnistnet_in_pytorch_is_trained() -> None:
+    pytest.importorskip("torch")
+    from experiments import torch_mnistnet
+
+    data, wanted = split(500), settings("MNISTNet", seed=1, EPOCHS=2, LEARNING_RATE=0.001, BATCH_SIZE=64)
+    model, row = torch_mnistnet.fit(data, wanted)
+    assert row["weights"] == NETWORKS["MNISTNet"]().count_params()
+    found = torch_mnistnet.logits(model, data.x_val).argmax(axis=1)
+    assert row["val_accuracy"] == pytest.approx((found == data.y_val).mean(), abs=1e-5)
+    assert row["val_accuracy"] > 0.5
+    assert row["val_loss"] == min(row["history"]["val_log_loss"])
+
+
+@pytest.mark.usefixtures("mnist")
+def test_variants_are_fitted_as_the_notebook_fits(root: Path, tmp_path: Path) -> None:
+    card = run_notebook(root, tmp_path, committed_settings() | {"SEED": 3, "EPOCHS": 1, "LIMIT": 500}, core=True)
+    program = (
+        "import json, keras\n"
+        "from experiments.variants import Split, cnn, fit, settings, split\n"
+        "keras.utils.set_random_seed(3)\n"
+        "whole, wanted = split(0), settings(seed=3, EPOCHS=1, LIMIT=500)\n"
+        "data = Split(whole.x_fit[:500], whole.y_fit[:500], whole.x_val, whole.y_val)\n"
+        "print(json.dumps(fit(cnn(**wanted['OPTIONS']), data, wanted)['val_log_loss']))\n"
+    )
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    printed = subprocess.run([sys.executable, "-c", program], cwd=root, env=environment, capture_output=True, text=True)
+    assert json.loads(printed.stdout) == [pytest.approx(card["validation"]["loss"], rel=1e-3)], printed.stderr
 
 
 def test_regularisation_can_be_left_out() -> None:
@@ -139,6 +209,20 @@ def test_folds_by_writer_share_no_writer(mnist: Dataset, writers: Writers) -> No
         assert (not shared) == (by == "writer")
 
 
+def test_splits_are_compared_digit_by_digit() -> None:
+    writers = np.repeat(np.arange(50, dtype=np.int32), 20)
+    by_image = np.zeros(1000, bool)
+    by_image[:3] = True
+    by_writer = by_image.copy()
+    by_writer[[0, 100, 101, 500]] = [False, True, True, True]
+    found = compare(by_writer, by_image, writers)
+    assert (found["writers"], found["by_writer_only"], found["by_image_only"]) == (50, 3, 1)
+    assert found["difference"] == pytest.approx(2 / 1000)
+    # Of equal numbers of digits, the mean of 50 independent sums: -1, 2 and 1 among zeros, over 20 digits each.
+    sums = np.array([-1, 2, 1] + [0] * 47)
+    assert found["standard_error"] == pytest.approx(sums.std() / np.sqrt(50) / 20, rel=0.1)
+
+
 def test_audit_finds_the_labels_that_were_exchanged() -> None:
     pytest.importorskip("cleanlab")
     from experiments.label_audit import audit
@@ -149,13 +233,12 @@ def test_audit_finds_the_labels_that_were_exchanged() -> None:
     probabilities[np.arange(2000), truth] = 0.982
     labels = truth.astype(np.uint8)
     labels[:20] = (labels[:20] + 1) % 10
-    suspicious, row = audit(probabilities, labels)
-    assert set(suspicious) == set(range(20))
-    assert (row["suspicious"], row["errors"], row["suspicious_errors"]) == (20, 20, 20)
-    assert {index for index, _, _ in row["least_probable"][:20]} == set(range(20))
-    assert row["least_probable_suspicious"] == [True] * 20 + [False] * 4
+    order, row = audit(np.log(probabilities) * 2, labels, 2.0)
+    assert (row["flagged"], row["errors"]) == (list(range(20)), 20)
+    assert sorted(order[:20].tolist()) == list(range(20))
+    assert len(row["least_probable"]) == 24
     index, label, read = row["least_probable"][0]
-    assert (label, read) == (labels[index], truth[index])
+    assert (index, label, read) == (order[0], labels[index], truth[index])
 
 
 def test_disputed_labels_are_those_of_the_notebook(root: Path) -> None:

@@ -155,7 +155,7 @@ def test_mnistnet_in_pytorch_is_trained() -> None:
     pytest.importorskip("torch")
     from experiments import torch_mnistnet
 
-    data, wanted = split(500), settings("MNISTNet", seed=1, EPOCHS=2, LEARNING_RATE=0.001, BATCH_SIZE=64)
+    data, wanted = split(500), settings("MNISTNet", seed=1, EPOCHS=5, LEARNING_RATE=0.001, BATCH_SIZE=64)
     model, row = torch_mnistnet.fit(data, wanted)
     assert row["weights"] == NETWORKS["MNISTNet"]().count_params()
     found = torch_mnistnet.logits(model, data.x_val).argmax(axis=1)

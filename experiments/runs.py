@@ -190,7 +190,7 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
 
 def shortened(runs: Sequence[Run]) -> list[Run]:
     """Return the first and the last run, made short."""
-    return [replace(run, settings=run.settings | QUICK) for run in (runs[0], runs[-1])]
+    return [replace(run, settings=run.settings | QUICK) for run in (*runs[:1], *runs[1:][-1:])]
 
 
 def study(name: str, description: str | None, runs: Sequence[Run], work: Work = train) -> None:

@@ -141,9 +141,10 @@ def regularisation() -> None:
         axes, ("Training log-loss (with dropout)", "Validation log-loss", "Validation errors, %"), strict=True
     ):
         ax.set(yscale="log", xlabel="epoch", title=title)
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter("")
         ax.grid(alpha=0.3)
+    for ax, ticks in zip(axes, ((0.001, 0.01, 0.1), (0.03, 0.04, 0.06, 0.1), (0.8, 1, 1.5, 2, 3)), strict=True):
+        ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.yaxis.set_minor_locator(NullLocator())
     axes[0].legend(fontsize=8)
     figure.suptitle("Mean of three seeds, and their range", fontsize=11)
     save(figure, "regularisation")

@@ -22,7 +22,7 @@ from experiments.reader_tables import (
 )
 from experiments.runs import ROOT, Row, read_card, read_rows
 from experiments.service_tables import load, load_parts, service_goals
-from experiments.study_tables import architectures, label_audit, mnistnet, transfer, tuning
+from experiments.study_tables import architectures, label_audit, mnistnet, regularisation, transfer, tuning
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 
 README = ROOT / "README.md"
@@ -256,6 +256,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         service_goals,
         architectures,
         mnistnet,
+        regularisation,
         label_audit,
         transfer,
         tuning,

@@ -85,6 +85,7 @@ def results() -> str:
     card = read_card()
     test, training, dense = card["test"], card["training"], card["dense"]
     undisputed, pairs = test["undisputed"], test["confused_pairs"]
+    five = [row["test_accuracy"] for row in read_rows("seeds")]
     rows = [
         ("test accuracy", f"**{percent(test['accuracy'])}** (95 % interval {between(test['accuracy_95'])})"),
         ("test errors", f"{test['errors']} of {test['images']:,}"),
@@ -97,6 +98,7 @@ def results() -> str:
             "validation accuracy",
             f"{percent(card['validation']['accuracy'])} (95 % interval {between(card['validation']['accuracy_95'])})",
         ),
+        ("test accuracy of the same recipe, five seeds", mean_sd(five, 100, 3) + " %"),
         ("errors between 3 and 8, 4 and 9", f"{pairs.get('3/8', 0)}, {pairs.get('4/9', 0)}"),
         ("training", f"{training['epochs']} epochs in {training['seconds'] / 60:.0f} minutes ({card['machine']})"),
         ("the whole notebook", f"{card['notebook_seconds'] / 60:.0f} minutes"),
@@ -111,7 +113,7 @@ def observations() -> str:
     test, dense = card["test"], card["dense"]
     worst = min(range(10), key=lambda digit: test["per_digit_accuracy"][digit])
     pair, count = next(iter(test["confused_pairs"].items()))
-    postaltech = test["postaltech"]
+    astray, parcels = (test["postaltech"][name] for name in ("wrong_zip_codes_a_day", "parcels_a_day"))
     disputed_errors = test["errors"] - test["undisputed"]["errors"]
     dense_errors = round((1 - dense["test_accuracy"]) * test["images"])
     return "\n".join(
@@ -119,10 +121,11 @@ def observations() -> str:
             f"- The dense network makes {dense_errors} errors, {dense_errors / test['errors']:.1f} times as many as "
             "the CNN with its augmentation.",
             f"- {disputed_errors} of the {test['errors']} errors are on labels that people dispute.",
-            f"- The digit read worst is {worst} ({percent(test['per_digit_accuracy'][worst])} right), the most "
-            f"confused pair {pair} ({count} errors).",
-            f"- If every reading were accepted, about {postaltech['wrong_zip_codes_a_day']:,} of PostalTech's "
-            f"{postaltech['parcels_a_day']:,} parcels a day would get a wrong five-digit ZIP code.",
+            f"- The digit read worst is {worst} ({percent(test['per_digit_accuracy'][worst])} right), but the digits' "
+            f"intervals overlap; the most confused pair is {pair} ({count} errors).",
+            f"- If every reading were accepted, about {round(astray, -3):,} of PostalTech's {parcels:,} parcels a day "
+            f"would get a wrong five-digit ZIP code, {percent(astray / parcels, 1)} of them. So the reader below sends "
+            "to a person what it is not sure of.",
         ]
     )
 

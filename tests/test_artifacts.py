@@ -169,6 +169,7 @@ def test_result_files_share_a_schema(root: Path) -> None:
     files = sorted((root / "experiments" / "results").glob("*.json"))
     assert {file.stem for file in files} == {
         "architectures",
+        "augmentation",
         "backends",
         "crossval",
         "label_audit",

@@ -71,9 +71,10 @@ def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> N
         assert rows[0] == before
     if name == "crossval":
         assert all(row["split"]["training"] == 500 and "test_accuracy" not in row for row in rows)
+        assert rows[0]["model_sha256"] != rows[1]["model_sha256"]
         by_writer, by_image = (np.load(results / row["file"]) for row in rows)
         assert by_writer["logits"].dtype == np.float16
-        assert by_writer["logits"].shape == (len(by_writer["rows"]), 10)
+        assert by_writer["logits"].shape == (len(by_writer["rows"]), 10) == (rows[0]["held_out"]["images"], 10)
         for row, kept in ((rows[0], by_writer["logits"].argmax(axis=1)), (rows[1], by_image["digits"])):
             labels = load_mnist().y_train[fold_rows(row["split_by"], row["fold"])]
             assert row["held_out"]["errors"] == (kept != labels).sum()
@@ -131,6 +132,8 @@ def test_mnistnet_is_that_of_pytorch() -> None:
     from experiments import torch_mnistnet
 
     keras_model, torch_model = NETWORKS["MNISTNet"](), torch_mnistnet.network()
+    trained = sum(int(np.prod(weight.shape)) for weight in keras_model.trainable_weights)
+    assert trained == sum(parameter.numel() for parameter in torch_model.parameters())
     images = np.random.default_rng(0).random((70, 28, 28, 1), np.float32)
     torch_model(torch.from_numpy(images).permute(0, 3, 1, 2))  # so that the normalisation has seen something
     theirs = [layer for layer in torch_model if list(layer.parameters())]
@@ -236,7 +239,8 @@ def test_audit_finds_the_labels_that_were_exchanged() -> None:
     order, row = audit(np.log(probabilities) * 2, labels, 2.0)
     assert (row["flagged"], row["errors"]) == (list(range(20)), 20)
     assert sorted(order[:20].tolist()) == list(range(20))
-    assert len(row["least_probable"]) == 24
+    assert [index in row["flagged"] for index, _, _ in row["least_probable"]] == [True] * 20 + [False] * 4
+    assert (truth != labels)[row["flagged"]].all(), "all of them are errors"
     index, label, read = row["least_probable"][0]
     assert (index, label, read) == (order[0], labels[index], truth[index])
 

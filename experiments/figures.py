@@ -13,7 +13,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -115,16 +114,14 @@ def architectures() -> None:
 def augmentation() -> None:
     """Draw the errors of each kind of augmentation on each kind of digits."""
     groups = (1 - frame("augmentation").set_index("augmentation")[list(MEASURES)]).mul(100).groupby(level=0, sort=False)
-    mean, deviation = (table.rename(columns=MEASURES) for table in (groups.mean(), groups.std()))
-    notes = mean.map("{:.2f}".format) + "\n± " + deviation.map("{:.2f}".format)
-    figure, ax = plt.subplots(figsize=(9, 5.4), layout="constrained")
-    colours: Any = (mean / mean.min()).map(np.log)  # each kind of digits has its own best
-    sns.heatmap(colours, annot=notes, fmt="", cmap="flare", cbar=False, linewidths=1, ax=ax)
-    ax.set(xlabel="validation digits, and scikit-learn's digits as pictures", ylabel="trained with")
-    ax.set_title(
-        "Errors in %, mean ± standard deviation of three seeds (darker: further from the column's best)", fontsize=10
-    )
-    ax.tick_params(axis="y", rotation=0)
+    mean, deviation = groups.mean(), groups.std()
+    figure, axes = plt.subplots(1, len(MEASURES), figsize=(13, 4), sharey=True, layout="constrained")
+    for ax, (measure, name) in zip(axes, MEASURES.items(), strict=True):
+        ax.errorbar(mean[measure], mean.index, xerr=deviation[measure], fmt="o", color=COLOURS[0], capsize=3)
+        ax.set(title=name, xlabel="errors in %", xlim=(0, None))
+        ax.grid(axis="x", alpha=0.3)
+    axes[0].invert_yaxis()
+    axes[0].set_ylabel("trained with")
     save(figure, "augmentation")
 
 

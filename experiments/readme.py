@@ -22,7 +22,15 @@ from experiments.reader_tables import (
 )
 from experiments.runs import ROOT, Row, read_card, read_rows
 from experiments.service_tables import load, load_parts, service_goals
-from experiments.study_tables import architectures, label_audit, mnistnet, regularisation, transfer, tuning
+from experiments.study_tables import (
+    architectures,
+    kinds_of_augmentation,
+    label_audit,
+    mnistnet,
+    regularisation,
+    transfer,
+    tuning,
+)
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 
 README = ROOT / "README.md"
@@ -259,6 +267,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         service_goals,
         architectures,
         mnistnet,
+        kinds_of_augmentation,
         regularisation,
         label_audit,
         transfer,

@@ -1,9 +1,8 @@
 """What an ensemble is worth: the five networks of `experiments.seeds` averaged, with and without small shifts.
 
 The networks of the seeds beside the committed one are trained again by the notebook's core cells, since only their
-results were kept, into runs/ensemble/; with other threads, they are others of the same kind. The probabilities are
-averaged, with shifts also over the nine places that are at most one pixel away. Nothing is chosen: members and shifts
-were fixed beforehand. Each row is tested once.
+results were kept, into runs/ensemble/. The probabilities are averaged, with shifts also over the nine places that are
+at most one pixel away. Nothing is chosen: members and shifts were fixed beforehand. Each row is tested once.
 
     python -m experiments.ensemble --jobs 2
 

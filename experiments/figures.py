@@ -5,6 +5,7 @@ python -m experiments.figures
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -204,15 +205,16 @@ def pairs() -> None:
     for line, examples in zip(axes, shown, strict=True):
         for picture in line:
             picture.axis("off")
+        beside = itertools.cycle([(6, 4), (-14, 4), (6, -14), (-14, -14)])  # neighbours' letters go to other sides
         for picture, (row, first, p_first, second, p_second) in zip(line, examples, strict=False):
             letter = next(letters)
             picture.imshow(images[int(row)], cmap="gray_r")
             picture.set_title(f"{letter}: {first:.0f} {p_first:.0%}, {second:.0f} {p_second:.0%}", fontsize=10)
             where = points[place[images[int(row)].tobytes()]]
             ax.scatter(*where, s=60, facecolors="none", edgecolors="black")
-            ax.annotate(letter, where, (6, 4), textcoords="offset points", fontsize=11, weight="bold")
+            ax.annotate(letter, where, next(beside), textcoords="offset points", fontsize=11, weight="bold")
     ax.set(xticks=[], yticks=[], title="t-SNE (perplexity 30) of the penultimate layer: 6,000 validation digits")
-    right.suptitle("The validation digits closest to the border of each pair: the two best classes", weight="bold")
+    right.suptitle("Closest to the border of each pair: the two best classes")
     save(figure, "pairs")
 
 

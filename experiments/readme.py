@@ -24,9 +24,12 @@ from experiments.runs import ROOT, Row, read_card, read_rows
 from experiments.service_tables import load, load_parts, service_goals
 from experiments.study_tables import (
     architectures,
+    ensemble,
+    ensemble_goal,
     kinds_of_augmentation,
     label_audit,
     mnistnet,
+    pairs,
     regularisation,
     transfer,
     tuning,
@@ -270,6 +273,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
         kinds_of_augmentation,
         regularisation,
         label_audit,
+        ensemble,
+        ensemble_goal,
+        pairs,
         transfer,
         tuning,
     )

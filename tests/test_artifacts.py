@@ -172,6 +172,8 @@ def test_result_files_share_a_schema(root: Path) -> None:
         "augmentation",
         "backends",
         "crossval",
+        "ensemble",
+        "pairs",
         "label_audit",
         "line_methods",
         "no_augmentation",

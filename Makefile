@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run readme experiments benchmarks release test lint clean
+.PHONY: setup run model readme experiments benchmarks release test lint clean
 
 setup: .venv/installed
 
@@ -13,14 +13,15 @@ setup: .venv/installed
 	touch $@
 
 # The notebook top to bottom; the network's export and calibration; then the numbers of README.md from what was measured.
-run: setup
+run: model readme
+
+model: setup
 	$(BIN)/digits train --out . --overwrite
 	$(BIN)/digits export
 	$(BIN)/digits calibrate
 	$(BIN)/python -m experiments.field_calibration
 	$(BIN)/python -m experiments.committed
 	$(BIN)/python -m experiments.samples
-	$(BIN)/python -m experiments.readme
 
 readme: setup
 	$(BIN)/python -m experiments.readme
@@ -52,7 +53,7 @@ benchmarks: setup
 
 # The only way in which the committed network changes: all that depends on it is remade together.
 release:
-	$(MAKE) run
+	$(MAKE) model
 	$(MAKE) experiments
 	$(MAKE) benchmarks
 

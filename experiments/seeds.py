@@ -11,8 +11,9 @@ from __future__ import annotations
 from functools import partial
 
 from experiments import committed
-from experiments.runs import saved_on_test, study, train
+from experiments.runs import command_line, saved_on_test, study, train
 
 if __name__ == "__main__":
-    study("seeds", __doc__, committed.runs()[1:], partial(train, finish=saved_on_test))
-    committed.main()
+    if not command_line(__doc__).parse_args().quick:
+        committed.main()
+    study("seeds", __doc__, committed.runs(), partial(train, finish=saved_on_test))

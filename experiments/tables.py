@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -36,9 +37,21 @@ def between(bounds: Sequence[float]) -> str:
 
 
 def mean_sd(values: Sequence[float], scale: float, digits: int) -> str:
-    """Return mean ± standard deviation, of `scale` times the values."""
+    """Return mean ± standard deviation, of `scale` times the values; of a single one the value alone."""
     scaled = [scale * value for value in values]
-    return f"{statistics.mean(scaled):.{digits}f} ± {statistics.stdev(scaled):.{digits}f}"
+    deviation = f" ± {statistics.stdev(scaled):.{digits}f}" if len(scaled) > 1 else ""
+    return f"{statistics.mean(scaled):.{digits}f}{deviation}"
+
+
+def standard_error(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the standard error of the difference of two means."""
+    return math.hypot(*(statistics.stdev(values) / math.sqrt(len(values)) for values in (one, other)))
+
+
+def difference(one: Sequence[float], other: Sequence[float], scale: float, digits: int) -> str:
+    """Return the difference of two means ± its standard error, of `scale` times the values."""
+    gain = f"{scale * (statistics.mean(one) - statistics.mean(other)):+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{gain} ± {scale * standard_error(one, other):.{digits}f}"
 
 
 def goal_table(goals: Iterable[Goal]) -> str:

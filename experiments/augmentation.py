@@ -31,7 +31,7 @@ DISTORTIONS: dict[str, dict[str, Any]] = {  # about twice as far as in training
     "scaled": {"zoom_range": 0.25},
 }
 RUNS = [
-    Run(settings(seed=seed, AUGMENTATION=arguments, **SHORT), {"augmentation": name})
+    Run(settings(seed=seed, AUGMENTATION=arguments, DISTORTIONS=DISTORTIONS, **SHORT), {"augmentation": name})
     for name, arguments in KINDS.items()
     for seed in SEEDS
 ]

@@ -76,7 +76,10 @@ def probabilities(model: Path, images: npt.NDArray[np.uint8]) -> tuple[FloatArra
 
 
 def mcnemar(right: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> Row:
-    """Return on how many images one of two readers alone is right, and the exact p-value that they are equally good."""
+    """Return on how many images one of two readers alone is right, and the p-value of McNemar's exact test.
+
+    That is the probability of so uneven a split, or of a more uneven one, if both were equally good.
+    """
     better, worse = int((right & ~reference).sum()), int((reference & ~right).sum())
     p_value = binomtest(better, better + worse).pvalue if better + worse else 1.0
     return {"only_this_right": better, "only_single_right": worse, "p_value": float(p_value)}
@@ -90,8 +93,8 @@ def train_and_keep(run: Run, results: Path) -> Row:
 def compare(models: Sequence[Path], seeds: Sequence[int], limit: int | None) -> list[Row]:
     """Return the rows of the first network alone and of all averaged, each with and without shifts.
 
-    The row of all without shifts tells in addition what each of them makes of the digits. With a `limit`, only so many
-    test digits are read, for a quick trial.
+    The row of all without shifts tells in addition what each of them makes of the digits, and which it misreads. With a
+    `limit`, only so many test digits are read, for a quick trial.
     """
     data = load_mnist()
     images, labels = data.x_test[:limit], data.y_test[:limit]
@@ -123,25 +126,27 @@ def compare(models: Sequence[Path], seeds: Sequence[int], limit: int | None) -> 
     rows[-2]["members_confusion"] = [
         confusion_matrix(labels, member.argmax(axis=1), labels=range(10)).tolist() for member in found[:, 0]
     ]
+    rows[-2]["members_misread"] = [np.flatnonzero(member.argmax(axis=1) != labels).tolist() for member in found[:, 0]]
     return rows
 
 
-def tested(runs: Sequence[Run]) -> bool:
-    """Return whether the committed result is of the committed network and of its settings."""
+def tested(settings: Row) -> bool:
+    """Return whether the committed result is of the committed network and of these settings."""
     rows = read_rows("ensemble")
-    return bool(rows) and rows[0]["model_sha256"] == [sha256(ROOT / MODEL)] and rows[0]["settings"] == runs[0].settings
+    return bool(rows) and rows[0]["model_sha256"] == [sha256(ROOT / MODEL)] and rows[0]["settings"] == settings
 
 
 def main() -> None:
     """Train the members that are missing, test and write results/ensemble.json, unless that is of this network."""
     arguments, runs = command_line(__doc__).parse_args(), committed.runs()
     results, where, limit = MEMBERS, RESULTS, None
+    settings = runs[0].settings | {"SEEDS": [run.settings["SEED"] for run in runs], "SHIFTS": list(map(list, SHIFTS))}
     if arguments.quick:
         runs, results, limit = [runs[0], *shortened(runs[1:])], ROOT / QUICK_RESULTS, QUICK["LIMIT"]
         where = results / "tested"
-    elif tested(runs):
+    elif tested(settings):
         return
-    command = f"python -m experiments.ensemble --jobs {arguments.jobs}"
+    command = f"python -m experiments.ensemble --jobs {arguments.jobs}" + " --quick" * arguments.quick
     train_missing("ensemble", runs[1:], train_and_keep, jobs=arguments.jobs, command=command, results=results)
     members = read_rows("ensemble", results)
     models = [ROOT / MODEL, *(results / row["file"] for row in members)]
@@ -149,7 +154,7 @@ def main() -> None:
     kept = ("seed", "val_loss", "seconds", "threads", "cpu_seconds")
     trained = [{name: row[name] for name in kept} for row in members]
     for row in rows:
-        row |= {"trained_for_it": trained[: row["networks"] - 1], "settings": runs[0].settings}
+        row |= {"trained_for_it": trained[: row["networks"] - 1], "settings": settings}
     write_rows("ensemble", rows, where)
 
 

@@ -199,5 +199,5 @@ def study(name: str, description: str | None, runs: Sequence[Run], work: Work = 
     command = f"python -m experiments.{name} --jobs {arguments.jobs}"
     results = RESULTS
     if arguments.quick:
-        runs, results = shortened(runs), ROOT / QUICK_RESULTS
+        runs, results, command = shortened(runs), ROOT / QUICK_RESULTS, f"{command} --quick"
     train_missing(name, runs, work, jobs=arguments.jobs, command=command, results=results)

@@ -37,11 +37,14 @@ POOL = 100  # of each class, set apart in a draw
 EPOCHS = 30  # of which fine-tuning takes the second half
 STEPS = 20  # an epoch
 BATCH = 32
+DROPOUT = 0.5  # before the new layer
 RATE, FINE_RATE = 1e-3, 1e-4  # of Adam: for new layers, and for those that are fine-tuned
 WAYS = ("from scratch", "frozen", "fine-tuned")
+SIDES = (96, 128, 160, 192, 224)  # the widths for which Keras has weights of MobileNetV2
 RUNS = [
     Run(
-        {"SHOTS": shots, "SEED": seed, "POOL": POOL, "EPOCHS": EPOCHS, "STEPS": STEPS, "BATCH_SIZE": BATCH},
+        {"SHOTS": shots, "SEED": seed, "POOL": POOL, "EPOCHS": EPOCHS, "STEPS": STEPS, "BATCH_SIZE": BATCH}
+        | {"DROPOUT": DROPOUT, "RATE": RATE, "FINE_RATE": FINE_RATE},
         {"model_sha256": read_card()["model_sha256"]},
     )
     for shots in SHOTS
@@ -55,7 +58,7 @@ def on_convolutions(network: Any) -> Any:
 
     base = Model(network.input, network.get_layer("flatten").output, name="convolutions")
     image = Input((28, 28, 1), name="image")
-    features = layers.Dropout(0.5)(base(image))
+    features = layers.Dropout(DROPOUT)(base(image))
     return Model(image, layers.Dense(10, activation="softmax", name="digit")(features))
 
 
@@ -67,7 +70,7 @@ def on_mobilenet(side: int = 96, weights: str | None = "imagenet") -> Any:
     Parameters
     ----------
     side : int
-        96, 128, 160, 192 or 224: the widths for which Keras has weights.
+        One of SIDES.
     weights : str or None
         `imagenet`, which are downloaded once; None for random ones.
 
@@ -76,12 +79,14 @@ def on_mobilenet(side: int = 96, weights: str | None = "imagenet") -> Any:
     DataNotFoundError
         If the weights cannot be downloaded.
     ValueError
-        If other weights are asked for.
+        If other weights or another width are asked for.
     """
     from keras import Input, Model, applications, layers
 
     if weights not in ("imagenet", None):
         raise ValueError(f"weights are 'imagenet' or None, not {weights!r}.")
+    if side not in SIDES:
+        raise ValueError(f"side is one of {', '.join(map(str, SIDES))}, not {side!r}.")
     shape = (side, side, 3)
     try:
         base = applications.MobileNetV2(
@@ -113,11 +118,22 @@ def train(model: Any, x: FloatArray, y: npt.NDArray[Any], *, steps: int, rate: f
 def fine_tune(model: Any, x: FloatArray, y: npt.NDArray[Any], *, steps: int, seed: int) -> None:
     """Train the new layer of a network on frozen convolutions, then all of it gently, each for half of the steps.
 
-    `model` is what `on_convolutions` or `on_mobilenet` returns; images (n, 28, 28, 1) in [0, 1], labels (n,).
+    `model` is what `on_convolutions` or `on_mobilenet` returns: a network with a layer `convolutions`. Images
+    (n, 28, 28, 1) in [0, 1], labels (n,).
     """
     for trainable, rate in ((False, RATE), (True, FINE_RATE)):
         model.get_layer("convolutions").trainable = trainable
         train(model, x, y, steps=steps // 2, rate=rate, seed=seed)
+
+
+def draw(labels: npt.NDArray[np.int64], shots: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows of `shots` labelled digits of each class, and of those outside the pool that they are drawn from.
+
+    With the same seed, the labelled digits of fewer shots are among those of more, and the others are the same.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    pool = [order[labels[order] == digit][:POOL] for digit in range(10)]
+    return np.concatenate([rows[:shots] for rows in pool]), np.setdiff1d(order, np.concatenate(pool))
 
 
 def compare(run: Run, results: Path) -> Row:
@@ -128,10 +144,7 @@ def compare(run: Run, results: Path) -> Row:
     seed, shots, steps = run.settings["SEED"], run.settings["SHOTS"], run.settings["EPOCHS"] * STEPS
     started = time.perf_counter()
     images, labels = foreign_digits()
-    order = np.random.default_rng(seed).permutation(len(labels))
-    pool = [order[labels[order] == digit][:POOL] for digit in range(10)]
-    unseen = np.setdiff1d(order, np.concatenate(pool))
-    chosen = np.concatenate([rows[:shots] for rows in pool])
+    chosen, unseen = draw(labels, shots, seed)
     x, y = images[chosen], labels[chosen]
 
     def accuracy(model: Any) -> float:

@@ -22,13 +22,14 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import statistics
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 from optuna.trial import TrialState
 from tqdm import tqdm
 
@@ -48,6 +49,7 @@ from experiments.runs import (
     train_missing,
     write_rows,
 )
+from experiments.tables import standard_error
 from experiments.variants import COMMITTED, STRUCTURE, augmentation, settings, train
 
 TRIALS = 40
@@ -95,8 +97,10 @@ def as_settings(parameters: Mapping[str, Any], *, seed: int, **changed: Any) -> 
 
 
 def study_name(short: Mapping[str, int]) -> str:
-    """Return the name of the search: one from another recipe, or with other trials, is another."""
-    return "mnist_cnn_" + hashlib.sha256(json.dumps([RECIPE, short], sort_keys=True).encode()).hexdigest()[:8]
+    """Return the name of the search: one from another recipe, of other trials or in another space is another."""
+    space = {name: distribution_to_json(values) for name, values in SPACE.items()}
+    asked = json.dumps([as_settings(RECIPE, seed=SEED, **short), space], sort_keys=True)
+    return "mnist_cnn_" + hashlib.sha256(asked.encode()).hexdigest()[:8]
 
 
 def as_study(rows: Sequence[Row], name: str, storage: optuna.storages.BaseStorage | None = None) -> optuna.Study:
@@ -183,9 +187,23 @@ def finished(study: optuna.Study) -> list[Row]:
     return [trial.user_attrs["row"] for trial in study.get_trials(states=(TrialState.COMPLETE,))]
 
 
-def of_the_recipe(rows: Sequence[Row]) -> Row:
-    """Return the row of the trial of the committed recipe."""
-    return next(row for row in rows if row["parameters"] == RECIPE)
+def of_the_recipe(rows: Sequence[Row], short: Mapping[str, int] = SHORT) -> Row:
+    """Return the row of the trial of the committed recipe.
+
+    Raises
+    ------
+    TrainingError
+        If there is none: the trials are of another recipe.
+    """
+    for row in rows:
+        if row["settings"] == as_settings(RECIPE, seed=SEED, **short):
+            return row
+    raise TrainingError("No trial is of the committed recipe: run `python -m experiments.tuning`.")
+
+
+def adopted(recipe: Sequence[float], finalist: Sequence[float]) -> bool:
+    """Return whether the finalist's validation log-losses are lower by more than two standard errors."""
+    return statistics.mean(recipe) - statistics.mean(finalist) > 2 * standard_error(recipe, finalist)
 
 
 def affordable(best: Row, recipe: Row) -> int:
@@ -205,11 +223,13 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     results = ROOT / QUICK_RESULTS if arguments.quick else RESULTS
     short, trials = (QUICK, 2) if arguments.quick else (SHORT, TRIALS)
-    command = f"python -m experiments.tuning --jobs {arguments.jobs}"
+    command = f"python -m experiments.tuning --jobs {arguments.jobs}" + " --quick" * arguments.quick
     if arguments.finalist:
         rows = read_rows("tuning", results)
+        if len(rows) < trials:
+            raise TrainingError(f"{trials - len(rows)} trials are missing: run `{command}` first.")
         best = min(rows, key=lambda row: row["val_loss"])
-        full = QUICK if arguments.quick else {"EPOCHS": affordable(best, of_the_recipe(rows))}
+        full = QUICK if arguments.quick else {"EPOCHS": affordable(best, of_the_recipe(rows, short))}
         runs = [Run(as_settings(best["parameters"], seed=seed, **full)) for seed in SEEDS]
         command += " --finalist"
         train_missing("tuning_finalist", runs, train, jobs=arguments.jobs, command=command, results=results)

@@ -206,11 +206,11 @@ def fit(model: Any, data: Split, settings: Mapping[str, Any]) -> dict[str, list[
     watching = [callbacks.EarlyStopping(**watched, patience=epochs, restore_best_weights=True)]
     if settings["DECAY"]:
 
-        def decline(epoch: int, rate: float) -> float:
+        def linear_decay(epoch: int, rate: float) -> float:
             return rate * (epochs - epoch) / (epochs - epoch + 1) if epoch else rate
 
         plateau = callbacks.ReduceLROnPlateau(**watched, factor=0.5, patience=2, min_delta=0.0)
-        watching = [callbacks.LearningRateScheduler(decline), plateau, *watching]
+        watching = [callbacks.LearningRateScheduler(linear_decay), plateau, *watching]
     generator = ImageDataGenerator(fill_mode="constant", cval=0.0, **settings["AUGMENTATION"])
     history: dict[str, list[float]] = model.fit(
         generator.flow(

@@ -15,20 +15,33 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from PIL import Image
 
 from digitreader.calibrate import validation_rows
 from digitreader.data import Dataset, Writers, load_mnist
+from digitreader.errors import DataNotFoundError, TrainingError
 from digitreader.training import MODEL, run_notebook
-from experiments import figures
-from experiments.crossval import FOLDS, SPLITS, fold_rows
+from experiments import figures, tuning
+from experiments.crossval import FOLDER, FOLDS, SPLITS, fold_rows, out_of_fold
 from experiments.ensemble import mcnemar
 from experiments.flattery import compare
 from experiments.pairs import borderline, counts
-from experiments.runs import QUICK_RESULTS, committed_settings, read_rows
-from experiments.transfer import fine_tune, on_convolutions, on_mobilenet
-from experiments.tuning import RECIPE, affordable, as_settings, as_study, finished, study_name
-from experiments.variants import NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
+from experiments.runs import QUICK_RESULTS, RESULTS, committed_settings, read_rows, write_rows
+from experiments.tables import standard_error
+from experiments.transfer import draw, fine_tune, on_convolutions, on_mobilenet
+from experiments.tuning import (
+    RECIPE,
+    SHORT,
+    adopted,
+    affordable,
+    as_settings,
+    as_study,
+    finished,
+    of_the_recipe,
+    study_name,
+)
+from experiments.variants import COMMITTED, NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
 from tests.helpers import SCHEMA
 
 
@@ -49,26 +62,30 @@ def run_study(root: Path, name: str, *arguments: str, environment: dict[str, str
 
 @pytest.mark.usefixtures("mnist")
 @pytest.mark.parametrize(
-    "name", ["architectures", "augmentation", "crossval", "ensemble", "regularisation", "transfer", "tuning"]
+    "name", ["architectures", "augmentation", "crossval", "ensemble", "regularisation", "seeds", "transfer", "tuning"]
 )
 def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> None:
     if name == "crossval":
         request.getfixturevalue("writers")
     results = root / QUICK_RESULTS
     shutil.rmtree(results, ignore_errors=True)
+    committed_seeds = (root / "experiments" / "results" / "seeds.json").read_bytes()
     if name == "regularisation":
         kill_after_its_first_row(root, name)
         (before,) = read_rows(name, results)
     run_study(root, name, "--quick", "--jobs", "2")
     rows = read_rows(name, results)
     assert len(rows) == 2
-    assert all(row.keys() >= SCHEMA for row in rows)
+    assert all(row.keys() >= SCHEMA and row["command"].endswith(" --quick") for row in rows)
     if name in ("architectures", "tuning"):
         written = (results / f"{name}.json").read_bytes()
         run_study(root, name, "--quick", "--jobs", "2")
         assert (results / f"{name}.json").read_bytes() == written, "finished runs are not repeated"
     if name == "regularisation":
         assert rows[0] == before
+    if name == "seeds":
+        assert [row["seed"] for row in rows] == [42, 46]
+        assert (root / "experiments" / "results" / "seeds.json").read_bytes() == committed_seeds
     if name == "crossval":
         assert all(row["split"]["training"] == 500 and "test_accuracy" not in row for row in rows)
         assert rows[0]["model_sha256"] != rows[1]["model_sha256"]
@@ -84,6 +101,8 @@ def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> N
         assert single["test_accuracy"] > 0.99
         assert len(together["members_confusion"]) == 3
         assert np.trace(together["members_confusion"][0]) == round(500 * single["test_accuracy"])
+        errors = [500 - np.trace(confusion) for confusion in together["members_confusion"]]
+        assert [len(misread) for misread in together["members_misread"]] == errors
 
 
 def kill_after_its_first_row(root: Path, name: str) -> None:
@@ -240,7 +259,6 @@ def test_audit_finds_the_labels_that_were_exchanged() -> None:
     assert (row["flagged"], row["errors"]) == (list(range(20)), 20)
     assert sorted(order[:20].tolist()) == list(range(20))
     assert [index in row["flagged"] for index, _, _ in row["least_probable"]] == [True] * 20 + [False] * 4
-    assert (truth != labels)[row["flagged"]].all(), "all of them are errors"
     index, label, read = row["least_probable"][0]
     assert (index, label, read) == (order[0], labels[index], truth[index])
 
@@ -278,6 +296,34 @@ def test_borderline_digits_come_closest_first() -> None:
     assert found["5/6"] == []
 
 
+def test_draws_of_labelled_digits_differ() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 130))
+    few, unseen = draw(labels, 5, 1)
+    assert np.bincount(labels[few]).tolist() == [5] * 10
+    many, the_same = draw(labels, 100, 1)
+    assert set(few) < set(many)
+    assert unseen.tolist() == the_same.tolist()
+    assert len(unseen) == 300
+    assert not set(unseen) & set(many)
+    others, _ = draw(labels, 100, 2)
+    assert set(others) != set(many), "also where a draw takes all that is set apart"
+
+
+def test_folds_that_are_missing_or_of_another_network_are_named(tmp_path: Path, mnist: Dataset) -> None:
+    rows = [row for row in read_rows("crossval") if row["split_by"] == "writer"]
+    shutil.copytree(RESULTS / FOLDER, tmp_path / FOLDER)
+    write_rows("crossval", rows, tmp_path)
+    scores, networks = out_of_fold(tmp_path)
+    assert scores.shape == (60_000, 10)
+    assert (scores.argmax(axis=1) != mnist.y_train).sum() == sum(row["held_out"]["errors"] for row in networks)
+    write_rows("crossval", rows[1:], tmp_path)
+    with pytest.raises(DataNotFoundError, match="Not every fold by writer is there"):
+        out_of_fold(tmp_path)
+    write_rows("crossval", [rows[0] | {"model_sha256": "0"}, *rows[1:]], tmp_path)
+    with pytest.raises(DataNotFoundError, match=r"writer_0\.npz is of another network"):
+        out_of_fold(tmp_path)
+
+
 def test_new_layer_on_the_trained_convolutions(root: Path) -> None:
     import keras
 
@@ -304,6 +350,8 @@ def test_new_layer_on_mobilenet() -> None:
     assert model.predict(images, verbose=0).sum(axis=1) == pytest.approx(np.ones(4))
     with pytest.raises(ValueError, match="weights"):
         on_mobilenet(weights="nowhere")
+    with pytest.raises(ValueError, match="side is one of 96, 128"):
+        on_mobilenet(side=100)
 
 
 def test_weights_that_cannot_be_downloaded_are_named(root: Path, offline: dict[str, str]) -> None:
@@ -317,13 +365,44 @@ def test_tuning_starts_from_the_committed_recipe() -> None:
 
 
 def test_the_finalist_costs_no_more_than_the_recipe() -> None:
-    recipe = {"multiply_adds": 1000}
-    assert [affordable({"multiply_adds": cost}, recipe) for cost in (500, 1000, 1001, 2000)] == [17, 17, 16, 8]
+    recipe, epochs = {"multiply_adds": 1000}, COMMITTED["EPOCHS"]
+    found = [affordable({"multiply_adds": cost}, recipe) for cost in (500, 1000, 1001, 2000)]
+    assert found == [epochs, epochs, epochs - 1, epochs // 2]
 
 
-def test_tuning_goes_on_from_its_rows() -> None:
+def test_the_finalist_waits_for_the_whole_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tuning", "--quick", "--finalist"])
+    with pytest.raises(TrainingError, match="2 trials are missing"):
+        tuning.main()
+
+
+@pytest.mark.parametrize(("lower_by", "expected"), [(0.0021, True), (0.0019, False), (-0.01, False)])
+def test_a_finding_is_adopted_beyond_two_standard_errors(lower_by: float, expected: bool) -> None:
+    # Each mean of three has a standard error of 0.001 / √2, so that their difference has one of 0.001.
+    spread = np.array([-1, 0, 1]) * np.sqrt(1.5) * 0.001
+    assert standard_error(spread, spread) == pytest.approx(0.001)
+    assert adopted(0.02 + spread, 0.02 - lower_by + spread) == expected
+
+
+def test_a_trial_of_another_recipe_is_not_the_recipe() -> None:
+    wanted = as_settings(RECIPE, seed=tuning.SEED, **SHORT)
+    rows = [{"settings": wanted | {"EPOCHS": 1}}, {"settings": wanted}]
+    assert of_the_recipe(rows) is rows[1]
+    with pytest.raises(TrainingError, match="No trial is of the committed recipe"):
+        of_the_recipe(rows[:1])
+
+
+def test_tuning_goes_on_from_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     name = study_name({"EPOCHS": 1})
     assert name != study_name({"EPOCHS": 2})
+    with monkeypatch.context() as other:
+        other.setitem(tuning.SPACE, "zoom", FloatDistribution(0.0, 0.5))
+        assert name != study_name({"EPOCHS": 1})
+    with monkeypatch.context() as other:
+        other.setitem(STRUCTURE, "blocks", [[8]])
+        assert name != study_name({"EPOCHS": 1})
+    assert name == study_name({"EPOCHS": 1})
     rows = [
         {"parameters": RECIPE | {"dropout_dense": dense}, "val_loss": dense, "study": study}
         for dense, study in ((0.3, name), (0.1, name), (0.0, "another"))

@@ -129,8 +129,8 @@ def main() -> None:
         microseconds={
             name: {kind: statistics.median(times[name]) for kind, times in rounds.items()} for name in predict
         },
-        torch_to_ours={
-            kind: statistics.median(torch / ours for torch, ours in zip(times[TORCH], times["MNISTNet"], strict=True))
+        torch_to_keras={
+            kind: statistics.median(torch / keras for torch, keras in zip(times[TORCH], times["MNISTNet"], strict=True))
             for kind, times in rounds.items()
         },
     )

@@ -49,7 +49,6 @@ def audit(logits: FloatArray, labels: npt.NDArray[np.uint8], temperature: float)
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    started = time.perf_counter()
     probabilities, whole = softmax(logits / np.float32(temperature), axis=1), labels.astype(int)
     flagged = np.flatnonzero(find_label_issues(whole, probabilities, n_jobs=1))
     order = get_label_quality_scores(whole, probabilities, method="self_confidence").argsort(kind="stable")
@@ -60,12 +59,12 @@ def audit(logits: FloatArray, labels: npt.NDArray[np.uint8], temperature: float)
         "flagged": flagged.tolist(),
         "least_probable": [[int(row), int(labels[row]), int(read[row])] for row in order[:SHOWN]],
         "temperature": temperature,
-        "seconds": round(time.perf_counter() - started, 1),
-    } | provenance("python -m experiments.label_audit", "cleanlab", "numpy", "scikit-learn")
+    }
 
 
 def main() -> None:
     """Audit both sets and write results/label_audit.json."""
+    started = time.perf_counter()
     data, card = load_mnist(), read_card()
     logits, folds = out_of_fold()
     temperature = fit_temperature(logits, data.y_train)
@@ -79,15 +78,12 @@ def main() -> None:
         "disputed_errors": int(np.isin(misread, DISPUTED).sum()),
         "disputed_in_least_probable": {str(rank): int(np.isin(order[:rank], DISPUTED).sum()) for rank in RANKS},
     }
-    write_rows(
-        "label_audit",
-        [
-            {"set": "training", "split": "out of fold, by writer", "seed": folds[0]["seed"]}
-            | {"model_sha256": [row["model_sha256"] for row in folds]}
-            | training,
-            {"set": "test", "split": "test", "seed": card["seed"], "model_sha256": card["model_sha256"]} | test,
-        ],
-    )
+    training |= {"set": "training", "split": "out of fold, by writer", "seed": folds[0]["seed"]}
+    training |= {"model_sha256": [row["model_sha256"] for row in folds]}
+    test |= {"set": "test", "split": "test", "seed": card["seed"], "model_sha256": card["model_sha256"]}
+    made = provenance("python -m experiments.label_audit", "cleanlab", "numpy", "scikit-learn")
+    made |= {"seconds": round(time.perf_counter() - started, 1)}  # of both
+    write_rows("label_audit", [training | made, test | made])
 
 
 if __name__ == "__main__":

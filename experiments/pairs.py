@@ -1,4 +1,4 @@
-"""The pairs that readers of digits confuse: 3/8, 4/9, 1/7 and 5/6.
+"""Four pairs of digits that look alike: 3/8, 4/9, 1/7 and 5/6.
 
 How often the simple CNN and ours, both trained plainly (by `experiments.architectures`), the five networks of the
 committed recipe (of `experiments.ensemble`), and on the 60,000 training digits the out-of-fold networks (of
@@ -63,6 +63,7 @@ def main() -> None:
         {
             "reader": f"{row['settings']['NETWORK']}, trained plainly",
             "split": "test",
+            "digits": int(np.sum(row["confusion"])),
             "seed": row["seed"],
             "model_sha256": row["model_sha256"],
             "confused": counts(np.array(row["confusion"])),
@@ -75,6 +76,7 @@ def main() -> None:
         {
             "reader": "our CNN, with its own recipe",
             "split": "test",
+            "digits": int(np.sum(confusion)),
             "seed": seed,
             "model_sha256": model_sha256,
             "confused": counts(np.array(confusion)),
@@ -87,8 +89,9 @@ def main() -> None:
     committed["borderline"] = borderline(Recognizer().predict_proba(data.x_train[validation]), validation)
     rows.append(
         {
-            "reader": "the same, out of fold by writer",
+            "reader": "our CNN, with its own recipe, of five folds by writer",
             "split": "training",
+            "digits": len(logits),
             "seed": folds[0]["seed"],
             "model_sha256": [row["model_sha256"] for row in folds],
             "confused": counts(confusion_matrix(data.y_train, logits.argmax(axis=1))),

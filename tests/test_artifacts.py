@@ -18,9 +18,20 @@ from digitreader.decision import Reading
 from digitreader.reader import DigitReader
 from digitreader.recognizer import as_input, sha256
 from digitreader.training import MODEL
+from experiments import (
+    architectures,
+    augmentation,
+    committed,
+    crossval,
+    no_augmentation,
+    recipe,
+    regularisation,
+    transfer,
+    tuning,
+)
 from experiments.readme import BLOCKS, render
 from experiments.recipe import BASE, CANDIDATES, FINALISTS, SEEDS
-from experiments.runs import committed_settings
+from experiments.runs import committed_settings, read_rows, read_rows_of
 from experiments.samples import DIGITS
 from tests.conftest import REQUIRED_FIGURES
 from tests.helpers import SCHEMA
@@ -173,6 +184,7 @@ def test_result_files_share_a_schema(root: Path) -> None:
         "backends",
         "crossval",
         "ensemble",
+        "flattery",
         "label_audit",
         "line_methods",
         "no_augmentation",
@@ -221,6 +233,20 @@ def test_results_belong_to_the_committed_model(root: Path, card: dict[str, Any])
     assert len({json.dumps(row["settings"] | {"SEED": 0}) for row in seeds.values()}) == 1
     (plain,) = json.loads((results / "no_augmentation.json").read_text())
     assert plain["settings"] == seeds[42]["settings"] | {"AUGMENT": False}
+
+
+def test_studies_are_complete_and_of_the_committed_network(root: Path, card: dict[str, Any]) -> None:
+    for study in (architectures, augmentation, crossval, no_augmentation, recipe, regularisation, transfer):
+        name = study.__name__.removeprefix("experiments.")
+        rows = read_rows_of(name, study.RUNS)
+        assert len(rows) == len(study.RUNS) == len(read_rows(name)), name
+    assert len(read_rows_of("seeds", committed.runs())) == len(read_rows("seeds")) == len(committed.SEEDS)
+    assert [row["study"] for row in read_rows("tuning")] == [tuning.study_name(tuning.SHORT)] * tuning.TRIALS
+    assert len(read_rows("tuning_finalist")) == len(SEEDS)
+    if unchanged(root, MODEL):
+        assert read_rows("ensemble")[0]["model_sha256"] == [card["model_sha256"]]
+        for name in ("label_audit", "pairs"):
+            assert any(row["model_sha256"] == card["model_sha256"] for row in read_rows(name)), name
 
 
 def test_recipe_is_the_one_that_validation_chose(root: Path, card: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ from experiments.tuning import (
     of_the_recipe,
     study_name,
 )
-from experiments.variants import COMMITTED, NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
+from experiments.variants import NETWORKS, STRUCTURE, cnn, multiply_adds, settings, split
 from tests.helpers import SCHEMA
 
 
@@ -259,6 +259,7 @@ def test_audit_finds_the_labels_that_were_exchanged() -> None:
     assert (row["flagged"], row["errors"]) == (list(range(20)), 20)
     assert sorted(order[:20].tolist()) == list(range(20))
     assert [index in row["flagged"] for index, _, _ in row["least_probable"]] == [True] * 20 + [False] * 4
+    assert (truth != labels)[row["flagged"]].all(), "all of them are errors"
     index, label, read = row["least_probable"][0]
     assert (index, label, read) == (order[0], labels[index], truth[index])
 
@@ -365,9 +366,8 @@ def test_tuning_starts_from_the_committed_recipe() -> None:
 
 
 def test_the_finalist_costs_no_more_than_the_recipe() -> None:
-    recipe, epochs = {"multiply_adds": 1000}, COMMITTED["EPOCHS"]
-    found = [affordable({"multiply_adds": cost}, recipe) for cost in (500, 1000, 1001, 2000)]
-    assert found == [epochs, epochs, epochs - 1, epochs // 2]
+    recipe = {"multiply_adds": 1000}
+    assert [affordable({"multiply_adds": cost}, recipe) for cost in (500, 1000, 1001, 2000)] == [17, 17, 16, 8]
 
 
 def test_the_finalist_waits_for_the_whole_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,7 @@ def observations() -> str:
     worst = min(range(10), key=lambda digit: test["per_digit_accuracy"][digit])
     pair, count = next(iter(test["confused_pairs"].items()))
     astray, parcels = (test["postaltech"][name] for name in ("wrong_zip_codes_a_day", "parcels_a_day"))
+    helped = test["review"][3]  # the threshold that the notebook's findings state
     disputed_errors = test["errors"] - test["undisputed"]["errors"]
     dense_errors = round((1 - dense["test_accuracy"]) * test["images"])
     return "\n".join(
@@ -141,8 +142,10 @@ def observations() -> str:
             f"- The digit read worst is {worst} ({percent(test['per_digit_accuracy'][worst])} right), but the digits' "
             f"intervals overlap; the most confused pair is {pair} ({count} errors).",
             f"- If every reading were accepted, about {round(astray, -3):,} of PostalTech's {parcels:,} parcels a day "
-            f"would get a wrong five-digit ZIP code, {percent(astray / parcels, 1)} of them. So the reader below sends "
-            "to a person what it is not sure of.",
+            f"would get a wrong five-digit ZIP code, {percent(astray / parcels, 1)} of them. With people to read the "
+            f"{percent(helped['digits to people'], 1)} of the digits that the network is least sure of, it would be "
+            f"about {round(helped['parcels astray'], -3):,.0f}, a rough figure, for only {helped['errors accepted']} "
+            "errors were left among the others. So the reader below sends to a person what it is not sure of.",
         ]
     )
 

@@ -119,6 +119,9 @@ def _train(out: Path | None, overwrite: bool, parameters: dict[str, Any]) -> Non
     if out == root:
         run = root / "runs" / "release"
         shutil.rmtree(run, ignore_errors=True)
+        if (root / MODEL).exists():  # the notebook keeps its file if the network comes out the same
+            (run / MODEL).parent.mkdir(parents=True)
+            shutil.copyfile(root / MODEL, run / MODEL)
     card = run_notebook(root, run, parameters, log_output=True)
     if out == root:
         if card["data"] != MNIST:

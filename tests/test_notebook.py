@@ -282,6 +282,16 @@ def test_held_out_rows_are_neither_trained_nor_validated_on(root: Path, tmp_path
     assert card["split"]["validation_rows_sha256"] == used
 
 
+def test_the_same_network_keeps_its_file(root: Path, tmp_path: Path) -> None:
+    parameters = {"EPOCHS": 1, "LIMIT": 500, "SEED": 7}
+    first = run_notebook(root, tmp_path, parameters, core=True)
+    written = (tmp_path / MODEL).stat().st_mtime_ns
+    assert run_notebook(root, tmp_path, parameters, core=True)["model_sha256"] == first["model_sha256"]
+    assert (tmp_path / MODEL).stat().st_mtime_ns == written
+    other = run_notebook(root, tmp_path, parameters | {"SEED": 8}, core=True)
+    assert other["model_sha256"] == hashlib.sha256((tmp_path / MODEL).read_bytes()).hexdigest() != first["model_sha256"]
+
+
 def test_core_trains_on_other_rows_without_the_test_set(root: Path, tmp_path: Path) -> None:
     rows = np.arange(100, 400)
     np.save(tmp_path / "rows.npy", rows)

@@ -46,6 +46,7 @@ from experiments.runs import (
     command_line,
     read_rows,
     shortened,
+    stated_command,
     train,
     train_missing,
     write_rows,
@@ -123,10 +124,9 @@ def compare(models: Sequence[Path], seeds: Sequence[int], limit: int | None) -> 
                 }
                 | provenance("python -m experiments.ensemble", "tensorflow", "keras", "numpy", "scipy")
             )
-    rows[-2]["members_confusion"] = [
-        confusion_matrix(labels, member.argmax(axis=1), labels=range(10)).tolist() for member in found[:, 0]
-    ]
-    rows[-2]["members_misread"] = [np.flatnonzero(member.argmax(axis=1) != labels).tolist() for member in found[:, 0]]
+    read = found[:, 0].argmax(axis=2)  # by each of the networks, without shifts
+    rows[-2]["members_confusion"] = [confusion_matrix(labels, digits, labels=range(10)).tolist() for digits in read]
+    rows[-2]["members_misread"] = [np.flatnonzero(digits != labels).tolist() for digits in read]
     return rows
 
 
@@ -146,7 +146,7 @@ def main() -> None:
         where = results / "tested"
     elif tested(settings):
         return
-    command = f"python -m experiments.ensemble --jobs {arguments.jobs}" + " --quick" * arguments.quick
+    command = stated_command("ensemble", arguments)
     train_missing("ensemble", runs[1:], train_and_keep, jobs=arguments.jobs, command=command, results=results)
     members = read_rows("ensemble", results)
     models = [ROOT / MODEL, *(results / row["file"] for row in members)]

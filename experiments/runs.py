@@ -188,6 +188,11 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def stated_command(name: str, arguments: argparse.Namespace) -> str:
+    """Return the command that a study's rows state, from what `command_line` has parsed."""
+    return f"python -m experiments.{name} --jobs {arguments.jobs}" + " --quick" * arguments.quick
+
+
 def shortened(runs: Sequence[Run]) -> list[Run]:
     """Return the first and the last run, made short."""
     return [replace(run, settings=run.settings | QUICK) for run in (*runs[:1], *runs[1:][-1:])]
@@ -196,8 +201,8 @@ def shortened(runs: Sequence[Run]) -> list[Run]:
 def study(name: str, description: str | None, runs: Sequence[Run], work: Work = train) -> None:
     """Be the command line of a study: do what is missing of its runs."""
     arguments = command_line(description).parse_args()
-    command = f"python -m experiments.{name} --jobs {arguments.jobs}"
     results = RESULTS
     if arguments.quick:
-        runs, results, command = shortened(runs), ROOT / QUICK_RESULTS, f"{command} --quick"
+        runs, results = shortened(runs), ROOT / QUICK_RESULTS
+    command = stated_command(name, arguments)
     train_missing(name, runs, work, jobs=arguments.jobs, command=command, results=results)

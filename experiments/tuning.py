@@ -46,6 +46,7 @@ from experiments.runs import (
     command_line,
     read_rows,
     share_threads,
+    stated_command,
     train_missing,
     write_rows,
 )
@@ -223,7 +224,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     results = ROOT / QUICK_RESULTS if arguments.quick else RESULTS
     short, trials = (QUICK, 2) if arguments.quick else (SHORT, TRIALS)
-    command = f"python -m experiments.tuning --jobs {arguments.jobs}" + " --quick" * arguments.quick
+    command = stated_command("tuning", arguments)
     if arguments.finalist:
         rows = read_rows("tuning", results)
         if len(rows) < trials:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from digitreader.arrays import ByteArray, FloatArray
+from digitreader.defects import SMALL, mended
 from digitreader.errors import BlankImageError, ImageError, ImageFormatError, ImageTooLargeError
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[Any]
@@ -40,6 +41,9 @@ WORKING_SIDE = 1024  # larger images are reduced: no digit needs more
 TINY = 24  # pixels: in a picture no larger, a digit's strokes fill too much to fit the paper closely
 TWO_KINDS = 0.8  # share of the variance that two kinds of pixels explain; a mere slope of light has 0.75
 SUM = np.ones((1, 3), np.float32)  # of the channels, for OpenCV, which takes a tenth of NumPy's time over a short axis
+OVER_NOISE, OVER_CLOUDS = 4, 3  # times the noise, of the paper and above its clouds: less is no ink
+CLOUDY = 8  # times the noise: ink that stands out less is looked for above the paper nearby
+CLOUD = 0.08  # of a small picture's side: the deviation of a Gaussian that follows its clouds, not its strokes
 MIN_CONTRAST = 0.08
 """Distance in RGB, each channel from 0 to 1, of ink from paper: 12 grey levels of 255. Fainter marks count as paper."""
 
@@ -324,6 +328,7 @@ def find_ink(pixels: ByteArray) -> FloatArray:
     BlankImageError
         If nothing differs from the paper by more than noise or by `MIN_CONTRAST`.
     """
+    pixels = mended(pixels)
     values: FloatArray = pixels.astype(np.float32) / np.float32(255)
     flat = _is_flat(pixels)
     paper = values[0, 0] if flat else _fit_paper(values)
@@ -342,9 +347,13 @@ def find_ink(pixels: ByteArray) -> FloatArray:
         signal *= np.clip(light.mean() / light, 0.5, 2)
         if max(signal.shape) > TINY:
             noise = _deviation(np.abs(signal))
-    smooth = cv2.GaussianBlur(signal, (0, 0), 0.7) if noise > 0.01 else signal
-    level = _ink_level(smooth)
-    if level < max(MIN_CONTRAST, 4 * noise):
+    smooth = _smooth(signal) if noise > 0.01 else signal
+    level, least = _ink_level(smooth), OVER_NOISE
+    if level < CLOUDY * noise and max(signal.shape) <= SMALL:
+        signal, least = _without_clouds(signal, level), OVER_CLOUDS
+        noise, smooth = _deviation(np.abs(signal)), _smooth(signal)
+        level = _ink_level(smooth)
+    if level < max(MIN_CONTRAST, least * noise):
         raise BlankImageError("The image shows no ink: nothing stands out from the background.")
     # Faint pixels count as ink where they belong to a stroke, not where they are noise on the paper.
     weak = (smooth > max(0.25 * level, 2.5 * noise)).astype(np.uint8)
@@ -356,6 +365,30 @@ def find_ink(pixels: ByteArray) -> FloatArray:
     floor = 1.5 * noise
     ink: FloatArray = np.clip((signal - floor) / (level - floor), 0, 1) * strokes
     return ink
+
+
+def _smooth(signal: FloatArray) -> FloatArray:
+    """Return a signal with less noise of single pixels."""
+    smooth: FloatArray = cv2.GaussianBlur(signal, (0, 0), 0.7)
+    return smooth
+
+
+def _without_clouds(signal: FloatArray, level: float) -> FloatArray:
+    """Return a signal (h, w) less what paper shows nearby: in a small picture fog is no slope, but not noise either.
+
+    Ink is what has more than half of its `level`.
+    """
+    sigma = CLOUD * max(signal.shape)
+    clear = signal
+    for _ in range(2):
+        inked = cv2.dilate((_smooth(clear) > 0.5 * level).astype(np.uint8), np.ones((3, 3), np.uint8))
+        paper = (1 - inked).astype(np.float32)
+        nearby = cv2.GaussianBlur(signal * paper, (0, 0), sigma) / np.maximum(
+            cv2.GaussianBlur(paper, (0, 0), sigma), 1e-3
+        )
+        clear = signal - nearby
+        level = _ink_level(_smooth(clear))
+    return clear
 
 
 def _is_flat(pixels: ByteArray) -> bool:

@@ -122,6 +122,7 @@ def main() -> None:
     write_result(
         "architectures",
         "python -m benchmarks.architectures",
+        networks=[],
         seed=SEED,
         torch=provenance("", "torch")["versions"]["torch"],
         threads=1,

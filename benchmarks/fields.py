@@ -166,7 +166,8 @@ def main() -> None:
             chunks = pool.map(read_chunk, [name] * len(numbers), numbers)
             outcomes = [outcome for chunk in tqdm(chunks, name, len(numbers)) for outcome in chunk]
             measured[name] = summary(outcomes, census)
-    write_result("fields", COMMAND, seed=SEED, split="test", resamples=RESAMPLES, styles=measured)
+    networks = ["line_reader.onnx"]
+    write_result("fields", COMMAND, networks=networks, seed=SEED, split="test", resamples=RESAMPLES, styles=measured)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from digitreader.provenance import provenance, write_json
 from digitreader.recognizer import MODELS, sha256
 
 RESULTS = Path(__file__).parent / "results"
+NETWORKS = ("mnist_cnn.onnx", "reader.onnx", "line_reader.onnx")
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "tensorflow", "keras")
 
 
-def write_result(name: str, command: str, **measured: Any) -> None:
+def write_result(name: str, command: str, *, networks: Sequence[str] = NETWORKS, **measured: Any) -> None:
     """Write results/`name`.json: what was measured, on which networks, the versions, the machine and the command."""
-    networks = {"onnx_sha256": [sha256(MODELS / name) for name in ("mnist_cnn.onnx", "line_reader.onnx")]}
-    content = provenance(command, *PACKAGES) | networks | measured
+    hashes = {"onnx_sha256": {network: sha256(MODELS / network) for network in networks}}
+    content = provenance(command, *PACKAGES) | hashes | measured
     write_json(RESULTS / f"{name}.json", content)
 
 

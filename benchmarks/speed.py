@@ -129,7 +129,7 @@ def main() -> None:
         line = next(lines(data.x_test, data.y_test, np.zeros(10_000, np.int32), CLEAN, count=1, seed=SEED))
         reader.read(line.picture.pixels)
         field_ms = 1e3 * statistics.median(seconds(lambda: reader.read(line.picture.pixels)) for _ in range(SINGLE))
-        result = {
+        result: dict[str, Any] = {
             "one_image": single(reader, network, data.x_test),
             "batches": batches(reader, network, data.x_test),
             "start": start(small / "0"),

@@ -1,41 +1,48 @@
-"""Calibration of the reader on the network's own validation images: what `digits calibrate` runs."""
+"""Calibration of the reader on digits that its networks never saw: what `digits calibrate` runs.
+
+What the networks say of such digits was kept when they were trained, so nothing is read here:
+
+- of the notebook's validation digits as plain, composed and roughly handled pictures; they choose how much the picture
+  network's word counts, what confidence means, and what is taken for no digit;
+- of all other training digits, by networks that saw neither the digit nor anything else by its writer; they certify the
+  threshold.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from itertools import cycle, islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from digitreader.arrays import ByteArray, FloatArray
-from digitreader.data import load_mnist
+from digitreader.data import load_mnist, load_writers
 from digitreader.decision import (
+    Calibration,
     calibrated,
     calibration_error,
     combined,
+    decide,
     evidence,
     fit_temperature,
-    log_loss,
-    threshold_for,
 )
+from digitreader.drift import count
 from digitreader.errors import CalibrationError
-from digitreader.images import find_ink, load_image
+from digitreader.guarantee import DELTA, certify
 from digitreader.provenance import provenance, write_json
-from digitreader.recognizer import BATCH, LineRecognizer, Recognizer, sha256
-from digitreader.single import prepare, run_both
+from digitreader.recognizer import PictureRecognizer, Recognizer, sha256
 
-RISK = 0.0003  # wrong readings among the accepted ones
-MISSED_DIGITS = 0.005  # share of the validation digits that may be taken for no digit
-PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "scipy", "scikit-learn")
-# Sides, in pixels, of the pictures on which the weight is chosen: people's are of any size.
-SIZES = (10, 14, 20, 28, 56)
-WEIGHTS = (0.0, 0.2, 0.5, 0.7, 1.0, 1.4, 2.0)  # of the line reader's opinion
+RISK = 0.001  # wrong readings among the accepted ones, at most
+MISSED_DIGITS = 0.01  # share of the plain validation digits that may be taken for no digit
+WEIGHTS = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)  # of the picture network's logits
+PACKAGES = ("numpy", "scipy", "scikit-learn")
+DIGITS, PICTURES = "crossval/writer_{}.npz", "reader_network/fold_{}.npz"  # in the folder of the results
+FOLDS = 5
+PLAIN, COMPOSED, ROUGH = range(3)  # how the pictures of validation digits were made
 
 
 def validation_rows(labels: npt.NDArray[np.uint8], expected_sha256: str) -> npt.NDArray[np.int64]:
@@ -55,81 +62,169 @@ def validation_rows(labels: npt.NDArray[np.uint8], expected_sha256: str) -> npt.
     return rows
 
 
-def _outputs(
-    images: Iterable[ByteArray], network: Recognizer, line_network: LineRecognizer
-) -> tuple[FloatArray, FloatArray]:
-    """Return what both networks say of pictures of one digit: logits and opinions, each of shape (n, 10)."""
-    prepared = [prepare(find_ink(load_image(image).pixels)) for image in images]
-    groups = [
-        run_both(prepared[start : start + BATCH], network, line_network) for start in range(0, len(prepared), BATCH)
-    ]
-    logits, opinions = (np.concatenate(parts) for parts in zip(*groups, strict=True))
-    return logits, opinions
+@dataclass(frozen=True)
+class Said:
+    """What both networks say of pictures of digits that they never saw.
+
+    Attributes
+    ----------
+    logits, pictures : ndarray of shape (n, 10) and (n, 11), dtype float32
+        See `digitreader.decision.combined`.
+    rows : ndarray of shape (n,)
+        Of MNIST's training set.
+    ways : ndarray of shape (n,)
+        `PLAIN`, `COMPOSED` or `ROUGH`.
+    """
+
+    logits: FloatArray
+    pictures: FloatArray
+    rows: npt.NDArray[np.int32]
+    ways: npt.NDArray[np.int8]
+
+    def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> Said:
+        """Return what they say of some of the pictures."""
+        return Said(*(values[chosen] for values in vars(self).values()))
 
 
-def calibrate(models: Path, *, risk: float = RISK) -> dict[str, Any]:
+def said_by_folds(results: Path, without: npt.NDArray[np.integer]) -> Said:
+    """Return what networks that saw nothing by their writers say of the training digits as plain pictures.
+
+    The digits' networks read the arrays themselves, which differ next to nothing from the pictures' prepared form. A
+    digit that is taken for blank is left out.
+
+    Parameters
+    ----------
+    results : Path
+        The folder experiments/results.
+    without : ndarray of int
+        Rows of the training set that are left out: those that something was chosen on certify nothing.
+
+    Raises
+    ------
+    CalibrationError
+        If something that was kept is missing or damaged.
+    """
+    try:
+        by_digits, by_pictures = (
+            [dict(np.load(results / name.format(fold))) for fold in range(FOLDS)] for name in (DIGITS, PICTURES)
+        )
+        logits = np.zeros((sum(len(part["rows"]) for part in by_digits), 10), np.float32)
+        for part in by_digits:
+            logits[part["rows"]] = part["logits"]
+        rows = np.concatenate([part["rows"] for part in by_pictures])
+        pictures = np.concatenate([part["logits"] for part in by_pictures]).astype(np.float32)
+        return Said(logits[rows], pictures, rows, np.full(len(rows), PLAIN, np.int8))[~np.isin(rows, without)]
+    except (IndexError, KeyError, OSError, ValueError) as error:
+        raise CalibrationError(f"What the networks said of digits is not in {results} ({error!r}).") from error
+
+
+def said_in_validation(results: Path) -> Said:
+    """Return what the committed digits' network and the picture networks of the folds say of validation digits.
+
+    Raises
+    ------
+    CalibrationError
+        As `said_by_folds`.
+    """
+    try:
+        kept = [dict(np.load(results / PICTURES.format(fold))) for fold in range(FOLDS)]
+        logits, pictures, rows, ways = (
+            np.concatenate([part[f"validation_{name}"] for part in kept])
+            for name in ("logits", "pictures", "rows", "ways")
+        )
+        return Said(logits.astype(np.float32), pictures.astype(np.float32), rows, ways)
+    except (KeyError, OSError, ValueError) as error:
+        raise CalibrationError(f"What the networks said of digits is not in {results} ({error!r}).") from error
+
+
+def fit(said: Said, labels: ByteArray, weight: float) -> tuple[float, FloatArray]:
+    """Return the temperature that suits plain and composed pictures, and the probabilities (n, 10) that it gives."""
+    both, as_usual = combined(said.logits, said.pictures, weight), said.ways != ROUGH
+    temperature = fit_temperature(both[as_usual], labels[as_usual])
+    return temperature, calibrated(both, temperature)
+
+
+def choose_weight(said: Said, labels: ByteArray) -> tuple[float, dict[str, dict[str, list[float]]]]:
+    """Return the weight of the picture network's logits, and what each weight costs in each of the three ways.
+
+    More weight is better for pictures that are unlike MNIST's, and too much of it costs plain digits: the largest
+    weight is taken whose log-loss on these is within two standard errors of the least.
+    """
+    plain, costs, losses = said.ways == PLAIN, {}, {}
+    for weight in WEIGHTS:
+        _, probabilities = fit(said, labels, weight)
+        loss = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))
+        wrong = probabilities.argmax(axis=1) != labels
+        ways = [said.ways == way for way in (PLAIN, COMPOSED, ROUGH)]
+        costs[str(weight)] = {
+            "log_loss": [float(loss[way].mean()) for way in ways],
+            "misread": [float(wrong[way].mean()) for way in ways],
+        }
+        losses[weight] = loss[plain].astype(np.float64)
+    best = losses[min(WEIGHTS, key=lambda weight: losses[weight].mean())]
+    more = {weight: loss - best for weight, loss in losses.items()}
+    as_good = [weight for weight in WEIGHTS if more[weight].mean() <= 2 * more[weight].std() / np.sqrt(len(best))]
+    return max(as_good), costs
+
+
+def calibrate(models: Path, results: Path, *, risk: float = RISK) -> dict[str, Any]:
     """Fit weight, temperature and thresholds, write them to reader.json, and return what was written.
 
-    The weight is that of the least log-loss on the validation digits in several sizes: in small pictures the line
-    reader deserves less. The rest is fitted to the digits as they are.
+    With 95 % confidence, at most a share `risk` of the accepted readings of digits like these, by other people, is
+    wrong: see `digitreader.guarantee`.
 
     Parameters
     ----------
     models : Path
         The folder of the networks, and of the card that the notebook wrote.
+    results : Path
+        The folder experiments/results: what the networks said of digits that they never saw.
     risk : float
         Share of wrong readings among those that are accepted.
 
     Raises
     ------
     DataError
-        If MNIST cannot be had.
+        If MNIST, or the list of its writers, cannot be had.
     CalibrationError
-        If the network was validated on other images.
+        If the network was validated on other images, something that was kept is missing, or the digits cannot certify
+        so small a risk.
     """
-    data, card = load_mnist(), json.loads((models / "mnist_cnn.json").read_text())
-    rows = validation_rows(data.y_train, card["split"]["validation_rows_sha256"])
-    labels = data.y_train[rows]
-    network, line_network = Recognizer(models / "mnist_cnn.onnx"), LineRecognizer(models / "line_reader.onnx")
-    images = data.x_train[rows]
-    sizes = islice(cycle(SIZES), len(images))
-    resized = [
-        cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
-        for image, side in zip(images, sizes, strict=True)
-    ]
-    losses = {}
-    logits, opinions = _outputs(resized, network, line_network)
-    for weight in WEIGHTS:
-        both = combined(logits, opinions, weight)
-        losses[weight] = log_loss(calibrated(both, fit_temperature(both, labels)), labels)
-    weight = min(WEIGHTS, key=lambda weight: losses[weight])
+    data, writers, card = load_mnist(), load_writers(), json.loads((models / "mnist_cnn.json").read_text())
+    networks = [Recognizer(models / "mnist_cnn.onnx").path, PictureRecognizer(models / "reader.onnx").path]
+    validated = validation_rows(data.y_train, card["split"]["validation_rows_sha256"])
+    chosen_on = said_in_validation(results)
+    labels = data.y_train[chosen_on.rows]
+    weight, costs = choose_weight(chosen_on, labels)
+    temperature, _ = fit(chosen_on, labels, weight)
+    min_evidence = float(np.quantile(evidence(chosen_on.pictures[chosen_on.ways == PLAIN]), MISSED_DIGITS))
 
-    logits, opinions = _outputs(images, network, line_network)
-    both = combined(logits, opinions, weight)
-    temperature = fit_temperature(both, labels)
-    before, after = calibrated(both, 1), calibrated(both, temperature)
+    others = said_by_folds(results, validated)
+    before, after = (
+        calibrated(combined(others.logits, others.pictures, weight), number) for number in (1, temperature)
+    )
+    labels = data.y_train[others.rows]
     right = after.argmax(axis=1) == labels
-    support = evidence(opinions)
-    min_evidence = float(np.quantile(support, MISSED_DIGITS))
-    digits = support >= min_evidence
-    threshold = threshold_for(after.max(axis=1)[digits], right[digits], risk)
-    accepted = digits & (after.max(axis=1) >= threshold)
-    content = {
-        "onnx_sha256": [sha256(network.path), sha256(line_network.path)],
-        "weight": weight,
-        "temperature": temperature,
-        "min_confidence": threshold,
-        "min_evidence": min_evidence,
+    shown = evidence(others.pictures) >= min_evidence
+    doubt = 1 - after.max(axis=1).astype(np.float64)
+    threshold = certify(doubt[shown], right[shown], writers.train[others.rows][shown], risk)
+    accepted = shown & (doubt <= threshold)
+    calibration = Calibration([sha256(path) for path in networks], weight, temperature, 1 - threshold, min_evidence)
+    content = vars(calibration) | {
         "risk": risk,
+        "confidence_in_the_risk": 1 - DELTA,
+        "by_weight": costs,
         "digits": {
-            "images": len(labels),
+            "images": len(right),
+            "writers": len(np.unique(writers.train[others.rows])),
             "wrong": int((~right).sum()),
-            "log_loss_by_weight": losses,
             "calibration_error_before": calibration_error(before, labels),
             "calibration_error_after": calibration_error(after, labels),
             "accepted": int(accepted.sum()),
             "wrong_among_accepted": int((accepted & ~right).sum()),
         },
-    } | provenance("digits calibrate", *PACKAGES)
+        "reference": count(decide(others.logits, others.pictures, calibration)),
+    }
+    content |= provenance("digits calibrate", *PACKAGES)
     write_json(models / "reader.json", content)
     return content

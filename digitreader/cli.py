@@ -188,8 +188,8 @@ def explain(
 ) -> None:
     """Show how one digit is read, as a picture of four panels.
 
-    The input; the same in MNIST's form, as the digits' network sees it; the probabilities, in which the line reader has
-    a say; and where that picture speaks for the digit to the digits' network.
+    The input; the same in MNIST's form, as the networks see it; the probabilities, from both networks; and where that
+    picture speaks for the digit to the digits' network.
     """
     if out.suffix.lower() != ".png":
         raise typer.BadParameter("the picture is a PNG file: name it so", param_hint="--out")
@@ -199,7 +199,7 @@ def explain(
     if names[0] != STDIN and out.exists() and out.samefile(names[0]):
         raise typer.BadParameter("the picture would replace the image", param_hint="--out")
     with _errors_for_people():
-        from digitreader.explain import draw_explanation, grad_cam
+        from digitreader.explain import draw_explanation, hires_cam
         from digitreader.images import load_image
         from digitreader.reader import DigitReader
 
@@ -208,8 +208,8 @@ def explain(
         prepared = reader.prepare(pixels)
         (reading,) = reader.decide([prepared])
         explained = reading.digit if digit is None else digit
-        heat = grad_cam(reader.recognizer, prepared.digit, explained)
-        picture = draw_explanation(pixels, prepared.digit, reading, explained, heat)
+        heat = hires_cam(reader.recognizer, prepared, explained)
+        picture = draw_explanation(pixels, prepared, reading, explained, heat)
     try:
         picture.save(out, "PNG")
     except OSError as error:
@@ -281,10 +281,11 @@ def export() -> None:
 @app.command()
 def calibrate(
     risk: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of wrong readings among the accepted ones.")
+        float | None,
+        typer.Option(min=0, max=1, help="Share of wrong readings among the accepted ones, at most, in 19 cases of 20."),
     ] = None,
 ) -> None:
-    """Fit temperature and thresholds on the network's validation images, and write models/reader.json."""
+    """Fit temperature and thresholds on digits that the networks never saw, and write models/reader.json."""
     with _errors_for_people():
         from digitreader.calibrate import RISK, calibrate
         from digitreader.errors import DataNotFoundError
@@ -293,7 +294,8 @@ def calibrate(
 
         card = find_root(Path.cwd()) / CARD
         try:
-            content = calibrate(card.parent, risk=RISK if risk is None else risk)
+            results = card.parents[1] / "experiments" / "results"
+            content = calibrate(card.parent, results, risk=RISK if risk is None else risk)
         except DataNotFoundError as error:
             DigitReader(card.parent)  # an error unless the calibration at hand belongs to the network
             typer.echo(f"NOT CALIBRATED: {error} reader.json is unchanged; it belongs to the network.")
@@ -304,6 +306,36 @@ def calibrate(
         f"before, {digits['calibration_error_after']:.2%} after; {digits['accepted']:,} of "
         f"{digits['images']:,} accepted, {digits['wrong_among_accepted']} of them wrong"
     )
+
+
+@app.command()
+def drift(
+    metrics: Annotated[
+        str,
+        typer.Argument(
+            help="Address of a service's /metrics, or a file of it; - is standard input.", show_default=False
+        ),
+    ],
+    since: Annotated[
+        str | None, typer.Option(help="What /metrics said before: only what was read since is compared.")
+    ] = None,
+) -> None:
+    """Compare the digits that a service has read with those that the reader was calibrated on.
+
+    The exit code is 3 if the difference is large and not by chance.
+    """
+    with _errors_for_people():
+        from digitreader.drift import compare, exported, later, load_reference, read_metrics
+
+        counts = exported(read_metrics(metrics))
+        if since is not None:
+            counts = later(counts, exported(read_metrics(since)))
+        shifts = compare(load_reference(), counts)
+    for kind, shift in shifts.items():
+        verdict = "ALARM" if shift.alarm else "no alarm"
+        typer.echo(f"{kind}: {shift.readings:,} readings, index {shift.index:.3f}, p {shift.p_value:.4f}: {verdict}")
+    if any(shift.alarm for shift in shifts.values()):
+        raise typer.Exit(3)
 
 
 def _names(files: Sequence[str]) -> list[str]:

@@ -128,21 +128,3 @@ def runners_up(log_probabilities: FloatArray, places: Sequence[tuple[int, int]],
         scores[SYMBOLS.index(symbol)] = -np.inf
         found.append(SYMBOLS[int(scores.argmax())])
     return found
-
-
-def single_symbols(log_probabilities: FloatArray) -> FloatArray:
-    """Return the logarithms of the probabilities that lines say exactly one symbol, shape (n, 12).
-
-    Parameters
-    ----------
-    log_probabilities : ndarray of shape (n, t, 13), dtype float32
-        Of the `SYMBOLS` and the blank at each step of each line.
-    """
-    symbols, blank = log_probabilities[:, :, :BLANK], log_probabilities[:, :, BLANK:]
-    before = np.zeros((len(log_probabilities), 1), np.float32)
-    within = after = np.full(symbols[:, 0].shape, -np.inf, np.float32)
-    for step in range(symbols.shape[1]):
-        after = np.logaddexp(after, within) + blank[:, step]
-        within = np.logaddexp(within, before) + symbols[:, step]
-        before = before + blank[:, step]
-    return np.logaddexp(within, after)

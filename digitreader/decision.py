@@ -22,7 +22,6 @@ from digitreader.zip_codes import is_zip_code
 Decision = Literal["accept", "review"]
 EXCEPTION = math.log(0.01)  # what is known of a field in advance is false once in a hundred cases
 MAX_MARGIN = 20.0
-LEAST = -12.0  # logarithm: no opinion is surer than that a digit is not there
 Reason = Literal["ok", "low_confidence", "not_a_digit", "not_a_zip", "wrong_length"]
 
 
@@ -110,15 +109,15 @@ class Calibration:
     Attributes
     ----------
     onnx_sha256 : list of str
-        The digits' network and the line reader that it belongs to.
+        The digits' network and the picture network that it belongs to.
     weight : float
-        Of the line reader's opinion, which is added to the logits of the digits' network.
+        Of the picture network's logits, which are added to those of the digits' network.
     temperature : float
         The sums are divided by it.
     min_confidence : float
         Less goes to review.
     min_evidence : float
-        If the line reader holds it for less probable that the picture shows exactly one digit, it shows none.
+        If the picture network holds it for less probable that the picture shows exactly one digit, it shows none.
     """
 
     onnx_sha256: list[str]
@@ -212,37 +211,37 @@ def calibrated(logits: FloatArray, temperature: float) -> FloatArray:
     return probabilities
 
 
-def combined(logits: FloatArray, opinions: FloatArray, weight: float) -> FloatArray:
-    """Return the logits (n, 10) of the digits' network with the line reader's opinions (n, 10) added.
+def combined(logits: FloatArray, pictures: FloatArray, weight: float) -> FloatArray:
+    """Return the logits (n, 10) of the digits' network with those (n, 11) of the picture network added.
 
     Parameters
     ----------
     logits : ndarray of shape (n, 10), dtype float32
-    opinions : ndarray of shape (n, 10), dtype float32
-        The logarithms of the probabilities that the picture says exactly this digit.
+    pictures : ndarray of shape (n, 11), dtype float32
+        Of the ten digits, and of no digit.
     weight : float
     """
-    return (logits + weight * np.maximum(opinions, LEAST)).astype(np.float32)
+    return logits + np.float32(weight) * pictures[:, :-1]
 
 
-def evidence(opinions: FloatArray) -> FloatArray:
-    """Return the probability that a picture shows exactly one digit, shape (n,), from opinions (n, 10)."""
-    shown: FloatArray = np.exp(opinions).sum(axis=1)
+def evidence(pictures: FloatArray) -> FloatArray:
+    """Return the probability that a picture shows exactly one digit, shape (n,), from the logits in `combined`."""
+    shown: FloatArray = 1 - calibrated(pictures, 1)[:, -1]
     return shown
 
 
-def decide(logits: FloatArray, opinions: FloatArray, calibration: Calibration) -> list[Reading]:
+def decide(logits: FloatArray, pictures: FloatArray, calibration: Calibration) -> list[Reading]:
     """Return the reading of each picture, from what both networks say of it.
 
     Parameters
     ----------
-    logits, opinions : ndarray of shape (n, 10), dtype float32
+    logits, pictures : ndarray of shape (n, 10) and (n, 11), dtype float32
         See `combined`.
     calibration : Calibration
     """
     readings = []
-    probabilities = calibrated(combined(logits, opinions, calibration.weight), calibration.temperature)
-    for row, support in zip(probabilities, evidence(opinions), strict=True):
+    probabilities = calibrated(combined(logits, pictures, calibration.weight), calibration.temperature)
+    for row, support in zip(probabilities, evidence(pictures), strict=True):
         digit = int(row.argmax())
         confidence = float(row[digit])
         reason: Reason = "low_confidence"

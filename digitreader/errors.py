@@ -53,5 +53,9 @@ class MissingExtraError(DigitReaderError):
     """A package that only some installations have is missing."""
 
 
+class DriftError(DigitReaderError):
+    """The readings of a service cannot be compared with those of the calibration."""
+
+
 class ReviewError(DigitReaderError):
     """The folder of what a person should look at cannot be used."""

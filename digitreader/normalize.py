@@ -79,11 +79,6 @@ def cut_out(ink: FloatArray) -> FloatArray:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def is_thin(crop: FloatArray) -> bool:
-    """Return whether a digit's strokes, cut out without a margin, are thinner than nearly all of MNIST's."""
-    return _pen_width(crop) < THIN
-
-
 def redrawn(crop: FloatArray) -> FloatArray:
     """Return a digit's ink as a pen of MNIST's width would have drawn it; unchanged if it is as wide already."""
     width = _pen_width(crop)

@@ -33,15 +33,17 @@ from digitreader.errors import ImageError
 from digitreader.fields import line_image
 from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_ink, load_image
 from digitreader.lines import read_line
+from digitreader.normalize import SIDE
 from digitreader.recognizer import (
     COLUMNS,
     FIELDS_COMMAND,
     MODELS,
     LineRecognizer,
+    PictureRecognizer,
     Recognizer,
     sha256,
 )
-from digitreader.single import Prepared, prepare, run_both
+from digitreader.single import prepare, run_both
 from digitreader.zip_codes import existing_codes
 
 GROUP = 16  # pictures that a thread takes at once
@@ -56,7 +58,8 @@ class DigitReader:
     Parameters
     ----------
     models : path
-        Folder with `mnist_cnn.onnx`, `line_reader.onnx`, and their calibrations `reader.json` and `line_reader.json`.
+        Folder with `mnist_cnn.onnx`, `reader.onnx`, `line_reader.onnx`, and the calibrations `reader.json` of the first
+        two and `line_reader.json` of the third.
     threads : int
         Threads that read pictures side by side; 0 is one for each core. OpenCV has its own, see `cv2.setNumThreads`.
     max_bytes, max_pixels : int
@@ -92,11 +95,12 @@ class DigitReader:
         models = Path(models)
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
         self.threads = self.recognizer.threads
+        self.picture_recognizer = PictureRecognizer(models / "reader.onnx")
         self.line_recognizer = LineRecognizer(models / "line_reader.onnx")
-        networks = [self.recognizer.path, self.line_recognizer.path]
+        networks = [self.recognizer.path, self.picture_recognizer.path]
         self.calibration = load_calibration(Calibration, models / "reader.json", networks, "digits calibrate")
         self.field_calibration = load_calibration(
-            FieldCalibration, models / "line_reader.json", networks[1:], FIELDS_COMMAND
+            FieldCalibration, models / "line_reader.json", [self.line_recognizer.path], FIELDS_COMMAND
         )
         keras_path = models / "mnist_cnn.keras"
         if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
@@ -226,8 +230,8 @@ class DigitReader:
 
         return _side_by_side(read_group, sources, self.threads)
 
-    def prepare(self, source: Source) -> Prepared:
-        """Return what the networks see of a picture of one digit.
+    def prepare(self, source: Source) -> FloatArray:
+        """Return what the networks see of a picture of one digit: (28, 28), in MNIST's form.
 
         Raises
         ------
@@ -236,15 +240,16 @@ class DigitReader:
         """
         return _prepare(self._load(source))
 
-    def decide(self, prepared: Sequence[Prepared]) -> list[Reading]:
+    def decide(self, prepared: Sequence[FloatArray]) -> list[Reading]:
         """Return the reading of each picture of one digit that `prepare` has prepared."""
-        return decide(*run_both(prepared, self.recognizer, self.line_recognizer), self.calibration)
+        images = np.array(prepared, np.float32).reshape(-1, SIDE, SIDE)
+        return decide(*run_both(images, self.recognizer, self.picture_recognizer), self.calibration)
 
     def _load(self, source: Source) -> LoadedImage:
         return load_image(source, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
 
 
-def _prepare(image: LoadedImage) -> Prepared:
+def _prepare(image: LoadedImage) -> FloatArray:
     return prepare(find_ink(image.pixels))
 
 

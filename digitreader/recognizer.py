@@ -18,7 +18,9 @@ from digitreader.files import shipped
 
 INPUT = "image"
 OUTPUTS = ("probabilities", "logits", "embedding", "last_conv")
+PICTURE_INPUT, PICTURE_OUTPUT = "picture", "logits"
 LINE_INPUT, LINE_OUTPUT = "line", "log_probabilities"
+PICTURE_COMMAND = "python -m experiments.reader_network"
 LINE_COMMAND, FIELDS_COMMAND = "python -m experiments.line_reader", "python -m experiments.field_calibration"
 COLUMNS = 2  # of a line's image for each step that the line reader takes
 KERAS_SHA256 = "keras_sha256"  # the key in the ONNX file's metadata
@@ -114,6 +116,36 @@ class Recognizer:
     def predict_proba(self, images: npt.NDArray[Any]) -> FloatArray:
         """Return the probability of each digit, shape (n, 10), dtype float32, for images as in `run`."""
         return self.run(images, "probabilities")[0]
+
+
+class PictureRecognizer:
+    """A session of ONNX Runtime with the reader's own network, which was trained on pictures and on what is no digit.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file, as `python -m experiments.reader_network` writes it.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or not that network.
+    """
+
+    def __init__(self, path: Path = MODELS / "reader.onnx") -> None:
+        self._session = open_session(path, [PICTURE_OUTPUT], PICTURE_COMMAND)
+        self.path = path
+
+    def run(self, images: npt.NDArray[Any]) -> FloatArray:
+        """Return the logits (n, 11) of the ten digits, and of none, for images (n, 28, 28) as in `Recognizer.run`.
+
+        Raises
+        ------
+        ImageFormatError
+            If the images have another shape, dtype or range.
+        """
+        (logits,) = self._session.run([PICTURE_OUTPUT], {PICTURE_INPUT: as_input(images)})
+        return logits
 
 
 class LineRecognizer:

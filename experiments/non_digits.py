@@ -100,6 +100,27 @@ def _texture(canvas: ByteArray, thickness: int, rng: Rng) -> None:
     canvas[values > rng.uniform(0.2, 0.7)] = 255
 
 
+def _silhouette(canvas: ByteArray, thickness: int, rng: Rng) -> None:
+    """Draw something solid, about the same left and right as clothes, vessels and leaves are, maybe with seams."""
+    count = int(rng.integers(4, 9))
+    heights = np.sort(rng.uniform(0.1, 0.9, count))
+    widths = rng.uniform(0.08, 0.4, count)
+    right = np.stack([0.5 + widths, heights], axis=1)
+    left = np.stack([0.5 - widths * rng.uniform(0.9, 1.1), heights], axis=1)
+    points = SIDE * np.concatenate([right, left[::-1]])
+    cv2.fillPoly(canvas, [np.rint(points).astype(np.int32)], 255)
+    for _ in range(int(rng.integers(0, 4))):
+        ends = np.rint(rng.uniform(0.1, 0.9, (2, 2)) * SIDE).astype(int).tolist()
+        cv2.line(canvas, ends[0], ends[1], 0, thickness // 2)
+
+
+def _noise(canvas: ByteArray, thickness: int, rng: Rng) -> None:
+    """Draw grains, each black or white."""
+    grains = int(rng.integers(8, 29))
+    black = (rng.random((grains, grains)) < rng.uniform(0.1, 0.6)).astype(np.uint8) * 255
+    canvas[:] = cv2.resize(black, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+
+
 LIKE_DIGITS = "letter like a digit"
 DRAWN: dict[str, Callable[[ByteArray, int, Rng], None]] = {
     "sign": _sign,
@@ -111,6 +132,8 @@ DRAWN: dict[str, Callable[[ByteArray, int, Rng], None]] = {
     "shape": _shape,
     "blots": _blots,
     "texture": _texture,
+    "silhouette": _silhouette,
+    "noise": _noise,
 }
 FOREIGN = ("sign", "scribble", "shape", "blots", "fragment")
 """The kinds that the line reader was trained on."""
@@ -123,6 +146,8 @@ NON_DIGITS = (
     "shape",
     "blots",
     "texture",
+    "silhouette",
+    "noise",
     "fragment",
     "pair",
 )
@@ -172,11 +197,12 @@ def _like_a_digit(ink: npt.NDArray[np.bool_]) -> bool:
 
 
 def _pair(left: FloatArray, right: FloatArray, rng: Rng) -> FloatArray:
-    """Return two digits that touch or overlap."""
+    """Return two digits that touch or overlap, or stand close together."""
     first, second = (_cut(digit) for digit in (left, right))
-    width = first.shape[1] + second.shape[1]
+    width = first.shape[1] + second.shape[1] + 8 * FINE
     canvas = np.full((max(len(first), len(second)) + 4 * FINE, width), FAR, np.float32)
-    step = first.shape[1] - round(rng.uniform(0.1, 0.5) * min(first.shape[1], second.shape[1]))
+    overlap = rng.uniform(0.1, 0.5) * min(first.shape[1], second.shape[1])
+    step = first.shape[1] - round(overlap if rng.random() < 0.6 else FINE * rng.uniform(-8, 0))
     for digit, column in ((first, 0), (second, step)):
         top = (len(canvas) - len(digit)) // 2 + round(FINE * rng.uniform(-2, 2))
         place = canvas[top : top + len(digit), column : column + digit.shape[1]]

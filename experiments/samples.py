@@ -134,6 +134,7 @@ def main() -> None:
     photograph(scrawl, (245, 245, 245), (160, 30, 40), 0.1, 3, seed=4).save(FOLDER / "scrawl.jpg", quality=85)
 
     reader = DigitReader()
+    networks = (reader.recognizer, reader.picture_recognizer, reader.line_recognizer)
     rows: list[Row] = []
     for name in DIGITS + FIELDS:
         started = time.perf_counter()
@@ -148,7 +149,7 @@ def main() -> None:
                 "seconds": time.perf_counter() - started,
                 "seed": None,
                 "split": None,
-                "model_sha256": [sha256(reader.recognizer.path), sha256(reader.line_recognizer.path)],
+                "model_sha256": [sha256(network.path) for network in networks],
             }
             | provenance("python -m experiments.samples", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
         )

@@ -73,7 +73,7 @@ def foreign_digits() -> tuple[FloatArray, npt.NDArray[np.int64]]:
 
     digits, reader = load_digits(), DigitReader()
     images = (digits.images / 16).astype(np.float32)
-    return as_input(np.array([reader.prepare(image).digit for image in images])), digits.target
+    return as_input(np.array([reader.prepare(image) for image in images])), digits.target
 
 
 def cnn(

@@ -257,3 +257,40 @@ def test_without_mnist_the_calibration_is_kept(root: Path, offline: dict[str, st
     assert done.returncode == 0, done.stderr
     assert "NOT CALIBRATED" in done.stdout
     assert (root / "models" / "reader.json").read_bytes() == before
+
+
+def metrics_text(counts: dict[str, dict[str, int]]) -> str:
+    """Return what /metrics says if the service has read digits with these confidences and reasons."""
+    lines = ["# TYPE digits_confidence histogram"]
+    total = 0
+    for bound, number in counts["confidence"].items():
+        total += number
+        lines.append(f'digits_confidence_bucket{{kind="digit",le="{bound}"}} {total}')
+    lines += [f'digits_confidence_bucket{{kind="digit",le="+Inf"}} {total}', "# TYPE digits_decisions counter"]
+    for reason, number in counts["reason"].items():
+        decision = "accept" if reason == "ok" else "review"
+        lines.append(f'digits_decisions_total{{decision="{decision}",kind="digit",reason="{reason}"}} {number}')
+    return "\n".join([*lines, ""])
+
+
+def test_drift_compares_a_service_with_the_reference(root: Path, tmp_path: Path) -> None:
+    reference = json.loads((root / "models" / "reader.json").read_text())["reference"]
+    alike = {kind: {name: number // 20 for name, number in of.items()} for kind, of in reference.items()}
+    other = json.loads(json.dumps(alike))
+    other["confidence"]["0.5"] += other["confidence"]["1.0"] // 2
+    other["confidence"]["1.0"] //= 2
+    for name, counts, code, verdict in (("alike", alike, 0, "no alarm"), ("other", other, 3, "ALARM")):
+        path = tmp_path / f"{name}.txt"
+        path.write_text(metrics_text(counts))
+        result = digits("drift", path)
+        assert result.returncode == code, result.stderr
+        assert f"confidence: {sum(counts['confidence'].values()):,} readings" in result.stdout
+        assert verdict in result.stdout.splitlines()[0]
+    refused = digits("drift", tmp_path / "other.txt", "--since", tmp_path / "alike.txt")
+    assert refused.returncode == 1
+    assert "started anew" in refused.stderr
+    (tmp_path / "text.txt").write_text("no metrics")
+    for source in ("text.txt", "missing.txt"):
+        result = digits("drift", tmp_path / source)
+        assert result.returncode == 1
+        assert "Traceback" not in result.stderr

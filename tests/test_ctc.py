@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from digitreader.ctc import BLANK, SYMBOLS, align, beam_search, runners_up, single_symbols
+from digitreader.ctc import BLANK, SYMBOLS, align, beam_search, runners_up
 
 
 def steps(*probable: dict[str, float]) -> np.ndarray:
@@ -68,14 +68,3 @@ def test_the_second_most_probable_symbol_of_a_place() -> None:
     scores = steps({"_": 1}, {"7": 0.8, "1": 0.2}, {"7": 0.7, "1": 0.2, "2": 0.1}, {"_": 1}, {"4": 0.9, "9": 0.1})
     assert runners_up(scores, align(scores, "74"), "74") == ["1", "9"]
     assert runners_up(scores, align(scores, "14"), "14") == ["7", "9"], "the text need not be the most probable one"
-
-
-def test_single_symbols_are_those_that_beam_search_finds() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.normal(0, 1, (3, 4, BLANK + 1)).astype(np.float32)
-    scores -= np.log(np.exp(scores).sum(axis=2, keepdims=True))
-    found = single_symbols(scores)
-    for line, row in zip(scores, found, strict=True):
-        texts = dict(beam_search(line, beam=100_000))
-        for symbol, logarithm in zip(SYMBOLS, row, strict=True):
-            assert logarithm == pytest.approx(texts[symbol], abs=1e-4)

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digitreader.calibrate import RISK, calibrate, validation_rows
+from digitreader.calibrate import COMPOSED, PLAIN, RISK, ROUGH, Said, calibrate, choose_weight, validation_rows
 from digitreader.ctc import Candidate
 from digitreader.data import Dataset
 from digitreader.decision import (
-    LEAST,
     MAX_MARGIN,
     Calibration,
     Choice,
@@ -26,6 +25,7 @@ from digitreader.decision import (
     choose,
     decide,
     decide_field,
+    evidence,
     fit_temperature,
     load_calibration,
     threshold_for,
@@ -33,6 +33,7 @@ from digitreader.decision import (
 from digitreader.errors import CalibrationError, MissingExtraError, ModelError
 from digitreader.recognizer import MODELS
 from digitreader.zip_codes import existing_codes, is_zip_code
+from experiments.runs import RESULTS
 
 CALIBRATION = Calibration(onnx_sha256=[], weight=1.0, temperature=1.0, min_confidence=0.9, min_evidence=0.5)
 
@@ -44,15 +45,15 @@ def logits(digit: int, top: float, rest: float = 0.0) -> np.ndarray:
     return values
 
 
-def opinions(digit: int, shown: float = 0.99) -> np.ndarray:
-    """Return the logarithms (1, 10) of probabilities that a picture shows exactly this digit."""
-    values = np.full((1, 10), 1e-9, np.float32)
-    values[0, digit] = shown
+def picture(digit: int, shown: float = 0.99) -> np.ndarray:
+    """Return logits (1, 11) of the picture network: that a picture shows this digit, else none."""
+    values = np.full((1, 11), 1e-9, np.float32)
+    values[0, digit], values[0, 10] = shown, 1 - shown
     return np.log(values)
 
 
 def test_a_sure_digit_is_accepted() -> None:
-    (reading,) = decide(logits(7, 12), opinions(7), CALIBRATION)
+    (reading,) = decide(logits(7, 12), picture(7), CALIBRATION)
     assert (reading.digit, reading.decision, reading.reason) == (7, "accept", "ok")
     assert reading.confidence > 0.9999
     assert sum(reading.probabilities) == pytest.approx(1, abs=1e-5)
@@ -60,28 +61,35 @@ def test_a_sure_digit_is_accepted() -> None:
 
 
 def test_a_digit_is_what_both_networks_say_together() -> None:
-    (agree,) = decide(logits(3, 4), opinions(3), CALIBRATION)
-    (differ,) = decide(logits(3, 4), opinions(8), CALIBRATION)
-    (alone,) = decide(logits(3, 4), opinions(8), replace(CALIBRATION, weight=0.0))
+    (agree,) = decide(logits(3, 4), picture(3), CALIBRATION)
+    (differ,) = decide(logits(3, 4), picture(8), CALIBRATION)
+    (alone,) = decide(logits(3, 4), picture(8), replace(CALIBRATION, weight=0.0))
     assert (agree.digit, differ.digit, alone.digit) == (3, 8, 3)
     assert agree.confidence > alone.confidence
-    assert agree.confidence == pytest.approx(1 / (1 + 9 * np.exp(-4 + LEAST - np.log(0.99))), rel=1e-5)
+    assert alone.confidence == pytest.approx(1 / (1 + 9 * np.exp(-4)), rel=1e-5)
+    assert differ.confidence == pytest.approx(1 / (1 + np.exp(4 + np.log(1e-9 / 0.99)) + 8 * 1e-9 / 0.99), rel=1e-4)
+
+
+def test_evidence_is_the_probability_of_any_digit() -> None:
+    assert evidence(picture(4, 0.7)) == pytest.approx([0.7], abs=1e-6)
+    unsure = np.log(np.array([[0.05] * 10 + [0.5]], np.float32))
+    assert evidence(unsure) == pytest.approx([0.5], abs=1e-6)
 
 
 @pytest.mark.parametrize(("top", "shown", "reason"), [(12, 0.2, "not_a_digit"), (1, 0.2, "not_a_digit")])
 def test_what_is_not_exactly_one_digit_goes_to_review(top: float, shown: float, reason: str) -> None:
-    (reading,) = decide(logits(3, top), opinions(3, shown), CALIBRATION)
+    (reading,) = decide(logits(3, top), picture(3, shown), CALIBRATION)
     assert (reading.digit, reading.decision, reading.reason) == (3, "review", reason)
 
 
 def test_a_doubtful_digit_goes_to_review() -> None:
-    (reading,) = decide(logits(3, 8), np.log(np.full((1, 10), 0.09, np.float32)), replace(CALIBRATION, temperature=9))
+    even = np.log(np.array([[0.09] * 10 + [0.1]], np.float32))
+    (reading,) = decide(logits(3, 8), even, replace(CALIBRATION, temperature=9))
     assert (reading.digit, reading.decision, reading.reason) == (3, "review", "low_confidence")
 
 
-@pytest.mark.parametrize("value", [np.nan, -np.inf])
-def test_no_number_is_no_acceptance(value: float) -> None:
-    (reading,) = decide(logits(3, 8), np.full((1, 10), value, np.float32), CALIBRATION)
+def test_no_number_is_no_acceptance() -> None:
+    (reading,) = decide(logits(3, 8), np.full((1, 11), np.nan, np.float32), CALIBRATION)
     assert reading.decision == "review"
 
 
@@ -118,14 +126,14 @@ def test_equal_confidences_are_accepted_together() -> None:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """Return a copy of the networks and of the card."""
-    for name in ("mnist_cnn.onnx", "mnist_cnn.json", "line_reader.onnx"):
+    for name in ("mnist_cnn.onnx", "mnist_cnn.json", "reader.onnx"):
         shutil.copy(MODELS / name, tmp_path)
     return tmp_path
 
 
-@pytest.mark.usefixtures("mnist")
+@pytest.mark.usefixtures("mnist", "writers")
 def test_calibrate_writes_what_is_committed(models: Path) -> None:
-    calibrate(models)
+    calibrate(models, RESULTS)
     found, committed = (json.loads((folder / "reader.json").read_text()) for folder in (models, MODELS))
     for name in ("onnx_sha256", "weight", "risk"):
         assert found[name] == committed[name]
@@ -134,9 +142,43 @@ def test_calibrate_writes_what_is_committed(models: Path) -> None:
     measured = found["digits"]
     assert measured["calibration_error_after"] < 0.005
     assert measured["wrong_among_accepted"] <= RISK * measured["accepted"]
-    looser = calibrate(models, risk=0.01)
+    assert sum(found["reference"]["reason"].values()) == measured["images"]
+    assert found["reference"]["reason"]["ok"] == measured["accepted"]
+    looser = calibrate(models, RESULTS, risk=0.002)
     assert looser["min_confidence"] < found["min_confidence"]
     assert looser["digits"]["accepted"] > measured["accepted"]
+    with pytest.raises(CalibrationError, match=r"0\.000001 cannot be certified .* is the smallest"):
+        calibrate(models, RESULTS, risk=0.000001)
+
+
+def said(rng: np.random.Generator, plain: float, composed: float) -> tuple[Said, np.ndarray]:
+    """Return what networks say, that of pictures as clearly as these numbers tell, and the labels."""
+    count = 6000
+    labels, ways = rng.integers(0, 10, count).astype(np.uint8), np.repeat([PLAIN, COMPOSED, ROUGH], count // 3)
+    truth = np.eye(11, dtype=np.float32)[labels]
+    clear = np.where(ways == PLAIN, plain, composed)[:, np.newaxis].astype(np.float32)
+    by_digits = np.where(ways == PLAIN, 6, 1)[:, np.newaxis] * truth[:, :10] + rng.normal(0, 1.5, (count, 10))
+    pictures = clear * truth + rng.normal(0, 1, (count, 11)) * (clear > 0)
+    rows = np.arange(count, dtype=np.int32)
+    return Said(by_digits.astype(np.float32), pictures.astype(np.float32), rows, ways.astype(np.int8)), labels
+
+
+def test_more_weight_is_given_where_it_costs_no_plain_digit() -> None:
+    rng = np.random.default_rng(0)
+    good, costs = choose_weight(*said(rng, plain=4, composed=6))
+    misleading, _ = choose_weight(*said(rng, plain=-2, composed=6))
+    assert good > 1
+    assert misleading < 0.5
+    for cost in ("log_loss", "misread"):
+        assert costs[str(good)][cost][COMPOSED] < costs["0.0"][cost][COMPOSED]
+        assert len(costs["0.0"][cost]) == len((PLAIN, COMPOSED, ROUGH))
+
+
+@pytest.mark.usefixtures("mnist", "writers")
+def test_calibrating_without_what_was_kept_is_refused(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="not in"):
+        calibrate(models, tmp_path)
+    assert not (models / "reader.json").exists()
 
 
 def test_other_validation_images_are_refused(mnist: Dataset) -> None:

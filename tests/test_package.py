@@ -35,7 +35,7 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_brings_its_models(site: Path) -> None:
     names = {path.name for path in (site / "digitreader" / "models").iterdir()}
-    assert {"mnist_cnn.onnx", "reader.json", "line_reader.onnx", "line_reader.json"} <= names
+    assert {"mnist_cnn.onnx", "reader.onnx", "reader.json", "line_reader.onnx", "line_reader.json"} <= names
     assert "mnist_cnn.keras" not in names, "the reader needs no Keras"
     for name in ("py.typed", "samples/seven.jpg", "service/page/index.html", "service/page/app.js"):
         assert (site / "digitreader" / name).exists()

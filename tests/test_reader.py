@@ -92,12 +92,25 @@ def test_photos_are_read(reader: DigitReader, mnist: Dataset) -> None:
     assert np.mean(right) > 0.97
 
 
-# May pass for a digit: half a digit often looks like another one.
-MOST = {"sign": 0.1, "scribble": 0.2, "shape": 0.02, "blots": 0.02, "pair": 0.02, "fragment": 0.4}
+# May pass for a digit: half a digit often looks like another one, and a 1 beside a digit like a stray stroke.
+MOST = {
+    "sign": 0.03,
+    "letter": 0.04,
+    "symbol": 0.04,
+    "foreign letter": 0.06,
+    "scribble": 0.08,
+    "shape": 0.02,
+    "blots": 0.02,
+    "texture": 0.02,
+    "silhouette": 0.02,
+    "noise": 0.02,
+    "pair": 0.06,
+    "fragment": 0.2,
+}
 
 
 @pytest.mark.parametrize(("kind", "most"), MOST.items())
-def test_what_is_no_digit_goes_to_review(reader: DigitReader, mnist: Dataset, kind: str, most: float) -> None:
+def test_nearly_all_that_is_no_digit_goes_to_review(reader: DigitReader, mnist: Dataset, kind: str, most: float) -> None:
     pictures = []
     for number in range(100):
         rng = np.random.default_rng(number)

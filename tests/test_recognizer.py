@@ -25,6 +25,7 @@ ONNX = MODELS / "mnist_cnn.onnx"
 
 FILES = {
     "mnist_cnn.onnx": "digits export",
+    "reader.onnx": "python -m experiments.reader_network",
     "reader.json": "digits calibrate",
     "line_reader.onnx": "python -m experiments.line_reader",
     "line_reader.json": "python -m experiments.field_calibration",

@@ -29,7 +29,7 @@ from starlette.responses import FileResponse
 from starlette.types import ASGIApp
 
 from digitreader.errors import ImageError
-from digitreader.explain import grad_cam, side_by_side
+from digitreader.explain import hires_cam, side_by_side
 from digitreader.files import shipped
 from digitreader.reader import DigitReader
 from digitreader.service import bodies, logs, problems, schemas
@@ -178,7 +178,7 @@ def explanation(reader: DigitReader, image: bytes, digit: int | None) -> bytes:
     """Return what `explain` answers, as a PNG file."""
     prepared = reader.prepare(image)
     explained = reader.decide([prepared])[0].digit if digit is None else digit
-    picture = side_by_side(prepared.digit, grad_cam(reader.recognizer, prepared.digit, explained))
+    picture = side_by_side(prepared, hires_cam(reader.recognizer, prepared, explained))
     stream = BytesIO()
     picture.save(stream, "PNG")
     return stream.getvalue()

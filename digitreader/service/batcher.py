@@ -11,7 +11,6 @@ from typing import Any
 
 from digitreader.decision import Reading
 from digitreader.reader import GROUP, DigitReader
-from digitreader.single import Prepared
 
 SLICE = 0.03  # seconds after which a thread adds no picture to its group: small ones must not wait for many large ones
 Outcome = tuple[asyncio.Future[Reading], Any]
@@ -78,13 +77,13 @@ class Batcher:
 
     def _read(self, group: list[Outcome]) -> list[Outcome]:
         """Return the readings of prepared pictures; one that makes the networks fail does so alone."""
-        prepared = [item for _, item in group if isinstance(item, Prepared)]
+        prepared = [item for _, item in group if not isinstance(item, Exception)]
         try:
             readings: list[Any] = self._reader.decide(prepared)
         except Exception:
             readings = [_outcome(lambda one: self._reader.decide([one])[0], item) for item in prepared]
         found = iter(readings)
-        return [(answer, next(found) if isinstance(item, Prepared) else item) for answer, item in group]
+        return [(answer, item if isinstance(item, Exception) else next(found)) for answer, item in group]
 
 
 def _outcome(call: Callable[[Any], Any], item: Any) -> Any:

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digitreader.decision import FieldReading, Reading
+from digitreader.drift import BOUNDS
 from digitreader.service import problems
 
 REQUESTS = Counter("digits_requests", "Requests", ["path", "method", "status"])
@@ -28,7 +29,7 @@ CONFIDENCE = Histogram(
     "digits_confidence",
     "Confidence of the readings: it shifts when other writing or other pictures come in",
     ["kind"],
-    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1),
+    buckets=BOUNDS,
 )
 GONE = 499  # the client left before its request was whole: nobody was answered
 REQUEST_ID = re.compile(rb"[\w.-]{1,64}")

@@ -7,9 +7,11 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -60,7 +62,17 @@ class Server:
             self.process.kill()
             raise AssertionError("".join(self.lines)) from None
         self.port = int(self.url.rpartition(":")[2])
+        self._wait_until_it_listens()
         return self
+
+    def _wait_until_it_listens(self) -> None:
+        """Wait for what follows the line of the log: with several workers, the port is opened a moment after it."""
+        ends = time.monotonic() + START
+        while time.monotonic() < ends:
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.01)
+        raise AssertionError("".join(self.lines))
 
     def stop(self) -> int:
         """End the server as an operator would, and return its exit code."""

@@ -1,4 +1,4 @@
-"""Why the digits' network reads a digit: Grad-CAM in NumPy, and a picture of the whole way."""
+"""Why the digits' network reads a digit: HiResCAM and Grad-CAM in NumPy, and a picture of the whole way."""
 
 from __future__ import annotations
 
@@ -42,8 +42,42 @@ def _head(recognizer: Recognizer) -> tuple[FloatArray, FloatArray, FloatArray]:
     return dense, scale, last
 
 
+def _parts(recognizer: Recognizer, image: npt.NDArray[Any], digit: int) -> tuple[FloatArray, FloatArray]:
+    """Return the last feature maps (7, 7, c), and the gradient (3, 3, c) of the logit by what is pooled of them."""
+    maps, embedding = (values[0] for values in recognizer.run(image[np.newaxis], "last_conv", "embedding"))
+    dense, scale, last = _head(recognizer)
+    gradient = dense @ (scale * last[:, digit] * (embedding > 0))
+    height, width, channels = maps.shape
+    return maps, gradient.reshape(height // 2, width // 2, channels)
+
+
+def _enlarged(heat: FloatArray) -> FloatArray:
+    """Return a coarse map's positive part as (28, 28), in [0, 1]."""
+    enlarged = cv2.resize(np.maximum(heat, 0), (28, 28), interpolation=cv2.INTER_LINEAR)
+    found: FloatArray = enlarged / max(float(enlarged.max()), 1e-9)
+    return found
+
+
 def grad_cam(recognizer: Recognizer, image: npt.NDArray[Any], digit: int) -> FloatArray:
+    """Return where feature maps are strong that, taken over the whole image, speak for a digit: the notebook's map.
+
+    `hires_cam` is the better one, see the README; its parameters and what it returns are the same.
+
+    References
+    ----------
+    Selvaraju, R. R. et al. (2017). Grad-CAM: visual explanations from deep networks via gradient-based localization.
+    ICCV, arXiv:1610.02391.
+    """
+    maps, gradient = _parts(recognizer, image, digit)
+    # Pooling hands each gradient to one place of its window, so the mean over places needs no places.
+    return _enlarged(maps @ gradient.sum(axis=(0, 1)) / np.float32(maps[..., 0].size))
+
+
+def hires_cam(recognizer: Recognizer, image: npt.NDArray[Any], digit: int) -> FloatArray:
     """Return where the image speaks for a digit.
+
+    The logit is a sum over the places of the last feature maps, and this is each place's part in it. Grad-CAM weighs a
+    map alike in all places, also where its strokes are read otherwise, and at the edge that pooling drops.
 
     Parameters
     ----------
@@ -56,22 +90,21 @@ def grad_cam(recognizer: Recognizer, image: npt.NDArray[Any], digit: int) -> Flo
     Returns
     -------
     ndarray of shape (28, 28), dtype float32
-        In [0, 1]; 1 where the feature maps that raise the digit's logit are strongest.
+        In [0, 1]; 1 where the digit's logit gains most.
 
     References
     ----------
-    Selvaraju, R. R. et al. (2017). Grad-CAM: visual explanations from deep networks via gradient-based localization.
-    ICCV, arXiv:1610.02391.
+    Draelos, R. L. and Carin, L. (2020). Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional
+    neural networks. arXiv:2011.08891.
     """
-    maps, embedding = (values[0] for values in recognizer.run(image[np.newaxis], "last_conv", "embedding"))
-    dense, scale, last = _head(recognizer)
-    # Pooling hands each gradient to one place of its window, so the mean over places needs no places.
-    gradient = dense @ (scale * last[:, digit] * (embedding > 0))
-    height, width, channels = maps.shape
-    weights = gradient.reshape(-1, channels).sum(axis=0) / (height * width)
-    heat = cv2.resize(np.maximum(maps @ weights, 0), (28, 28), interpolation=cv2.INTER_LINEAR)
-    explained: FloatArray = heat / max(float(heat.max()), 1e-9)
-    return explained
+    maps, gradient = _parts(recognizer, image, digit)
+    height, width, channels = gradient.shape
+    windows = maps[: 2 * height, : 2 * width].reshape(height, 2, width, 2, channels)
+    pooled = windows * (windows == windows.max(axis=(1, 3), keepdims=True))
+    parts = (pooled * gradient[:, np.newaxis, :, np.newaxis]).sum(axis=-1).reshape(2 * height, 2 * width)
+    heat = np.zeros(maps.shape[:2], np.float32)
+    heat[: 2 * height, : 2 * width] = parts
+    return _enlarged(heat)
 
 
 def heat_picture(image: FloatArray, heat: FloatArray) -> npt.NDArray[np.uint8]:
@@ -104,7 +137,7 @@ def draw_explanation(
     digit : int
         The digit that the heat map speaks for.
     heat : ndarray of shape (28, 28), dtype float32
-        See `grad_cam`.
+        See `hires_cam`.
     """
     scale = PANEL / max(pixels.shape[:2])
     shown = Image.fromarray(pixels).resize(

@@ -1,4 +1,4 @@
-"""Grad-CAM in NumPy against the notebook's, which asks Keras for the gradient."""
+"""Grad-CAM and HiResCAM in NumPy against the notebook's and Keras's gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from digitreader.data import Dataset
-from digitreader.explain import PANEL, draw_explanation, grad_cam, heat_picture
+from digitreader.explain import PANEL, draw_explanation, grad_cam, heat_picture, hires_cam
 from digitreader.reader import DigitReader
 from digitreader.recognizer import MODELS
 
@@ -40,9 +40,27 @@ def test_equals_the_notebooks(mnist: Dataset, reader: DigitReader, notebook_grad
             np.testing.assert_allclose(grad_cam(reader.recognizer, image, digit), expected, atol=1e-4)
 
 
+def test_each_place_has_the_part_that_keras_gives_it(mnist: Dataset, reader: DigitReader) -> None:
+    import keras
+    import tensorflow as tf
+
+    model = keras.models.load_model(MODELS / "mnist_cnn.keras")
+    before = [layer.input for layer in model.layers if isinstance(layer, keras.layers.MaxPooling2D)][-1]
+    parts = keras.Model(model.input, [before, model.get_layer("embedding").output])
+    last = model.get_layer("digit").kernel
+    for row, digit in ((0, 7), (1, 2), (2, 7), (3, 4)):
+        image = mnist.x_test[row].astype(np.float32) / np.float32(255)
+        with tf.GradientTape() as tape:
+            maps, embedding = parts(image[np.newaxis, ..., np.newaxis], training=False)
+            logit = tf.tensordot(embedding[0], last[:, digit], 1)
+        gained = tf.nn.relu(tf.reduce_sum(maps * tape.gradient(logit, maps), axis=-1, keepdims=True))
+        expected = tf.image.resize(gained, (28, 28))[0, ..., 0].numpy()
+        np.testing.assert_allclose(hires_cam(reader.recognizer, image, digit), expected / expected.max(), atol=1e-4)
+
+
 def test_heat_lies_on_the_image_and_shows_colour(mnist: Dataset, reader: DigitReader) -> None:
     image = mnist.x_test[0].astype(np.float32) / np.float32(255)
-    heat = grad_cam(reader.recognizer, image, 7)
+    heat = hires_cam(reader.recognizer, image, 7)
     assert heat.shape == (28, 28)
     assert heat.max() == pytest.approx(1)
     assert heat.min() >= 0

@@ -31,13 +31,17 @@ JOBS ?= 2
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 experiments: setup
 	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_INDEX) --editable '.[backends]'
-	for study in recipe seeds no_augmentation crossval architectures augmentation regularisation transfer ensemble; do \
+	for study in recipe seeds no_augmentation crossval reader_network architectures augmentation regularisation transfer ensemble; do \
 	    $(BIN)/python -m experiments.$$study --jobs $(JOBS) || exit 1; done
 	$(BIN)/python -m experiments.tuning --jobs $(JOBS)
 	$(BIN)/python -m experiments.tuning --jobs $(JOBS) --finalist
+	$(BIN)/python -m experiments.adversarial
 	$(BIN)/python -m experiments.flattery
 	$(BIN)/python -m experiments.label_audit
 	$(BIN)/python -m experiments.pairs
+	$(BIN)/python -m experiments.rejection
+	$(BIN)/python -m experiments.promise
+	$(BIN)/python -m experiments.by_writer
 	$(BIN)/python -m experiments.oversegmentation
 	$(BIN)/python -m experiments.backends
 	$(BIN)/python -m experiments.figures
@@ -46,9 +50,10 @@ experiments: setup
 # What the reader and the service reach, on this machine. Needs wrk.
 benchmarks: setup
 	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_INDEX) --editable '.[backends,bench]'
-	for benchmark in mnist wild foreign non_digits fields speed architectures bad_input load soak; do \
+	for benchmark in mnist wild foreign non_digits corruptions drift explanations fields speed architectures bad_input load soak; do \
 	    $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 	$(BIN)/python -m benchmarks.figures
+	$(BIN)/python -m benchmarks.trust_figures
 	$(BIN)/python -m experiments.readme
 
 # The only way in which the committed network changes: all that depends on it is remade together. The notebook shows the

@@ -15,19 +15,6 @@ FIELD_GOALS = {
     "ZIP+4": 0.05,
 }
 CONFIDENT_GOALS = (0.003, 0.001)  # at the coverages of `benchmarks.fields`
-NAMES = {
-    "sign": "letters and signs, drawn with a pen",
-    "letter": "printed letters",
-    "symbol": "printed symbols",
-    "foreign letter": "letters of other alphabets",
-    "scribble": "scribbles",
-    "shape": "triangles, squares, stars",
-    "blots": "blots",
-    "texture": "stripes, grids, clouds",
-    "fragment": "part of a digit",
-    "pair": "two digits that touch or overlap",
-    "letter like a digit": "for comparison: letters like digits, such as O, l, S, Z, B",
-}
 
 
 def reader_goals() -> str:
@@ -148,14 +135,6 @@ def field_results() -> str:
         "wrong of accepted",
     )
     return table(header, rows)
-
-
-def non_digits() -> str:
-    """Return the table of what is no digit and is accepted as one."""
-    result = read_result("non_digits")
-    accepted = result["accepted"]
-    rows = [(NAMES[kind], *(percent(share, 1) for share in shares.values())) for kind, shares in accepted.items()]
-    return table((f"accepted as a digit, of {result['pictures']} each", *next(iter(accepted.values()))), rows)
 
 
 def line_methods() -> str:

@@ -1,4 +1,4 @@
-"""Write the README's measured numbers from the result files.
+"""Write the measured numbers of the README and of the model card from the result files.
 
 A block between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is replaced by what the function NAME returns.
 
@@ -12,12 +12,15 @@ import statistics
 from collections.abc import Callable
 
 from digitreader.errors import TrainingError
+from experiments.adversarial_tables import adversarial
+from experiments.drift_tables import drift, false_alarms
+from experiments.explanation_tables import explanation_leads, explanations
+from experiments.promise_tables import promise
 from experiments.reader_tables import (
     digit_results,
     field_goals,
     field_results,
     line_methods,
-    non_digits,
     reader_goals,
     samples,
 )
@@ -41,8 +44,9 @@ from experiments.study_tables import (
     tuning,
 )
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
+from experiments.trust_tables import by_writer, corruptions, non_digits, promised, rejection, trust_goals
 
-README = ROOT / "README.md"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "model_card.md")
 
 
 def headline() -> str:
@@ -270,6 +274,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
         field_goals,
         field_results,
         non_digits,
+        rejection,
+        corruptions,
+        by_writer,
+        promised,
+        promise,
+        adversarial,
+        explanations,
+        explanation_leads,
+        trust_goals,
         line_methods,
         samples,
         recipe,
@@ -277,6 +290,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
         load,
         load_parts,
         service_goals,
+        drift,
+        false_alarms,
         architectures,
         mnistnet,
         kinds_of_augmentation,
@@ -297,7 +312,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def render(text: str) -> str:
-    """Return the README's text with every block made anew."""
+    """Return a document's text with every block made anew."""
     return re.sub(
         r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)",
         lambda match: f"{match[1]}\n{BLOCKS[match[2]]()}\n\n{match[3]}",
@@ -308,6 +323,8 @@ def render(text: str) -> str:
 
 if __name__ == "__main__":
     try:
-        README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
+        rendered = {document: render(document.read_text(encoding="utf-8")) for document in DOCUMENTS}
     except TrainingError as error:
         raise SystemExit(f"The README stays as it is. {error}") from error
+    for document, text in rendered.items():
+        document.write_text(text, encoding="utf-8")

@@ -27,6 +27,8 @@ STUDIES = {  # everything that was trained, and what for
     "tuning_finalist": "the best trial's recipe in full",
     "ensemble": "members of the ensemble",
     "transfer": "transfer",
+    "reader_network": "the reader's picture network, and its folds",
+    "adversarial": "training against attacks",
 }
 
 

@@ -62,7 +62,18 @@ def run_study(root: Path, name: str, *arguments: str, environment: dict[str, str
 
 @pytest.mark.usefixtures("mnist")
 @pytest.mark.parametrize(
-    "name", ["architectures", "augmentation", "crossval", "ensemble", "regularisation", "seeds", "transfer", "tuning"]
+    "name",
+    [
+        "adversarial",
+        "architectures",
+        "augmentation",
+        "crossval",
+        "ensemble",
+        "regularisation",
+        "seeds",
+        "transfer",
+        "tuning",
+    ],
 )
 def test_quick_trial(root: Path, name: str, request: pytest.FixtureRequest) -> None:
     if name == "crossval":

@@ -110,7 +110,7 @@ MOST = {
 
 
 @pytest.mark.parametrize(("kind", "most"), MOST.items())
-def test_nearly_all_that_is_no_digit_goes_to_review(reader: DigitReader, mnist: Dataset, kind: str, most: float) -> None:
+def test_nearly_all_non_digits_go_to_review(reader: DigitReader, mnist: Dataset, kind: str, most: float) -> None:
     pictures = []
     for number in range(100):
         rng = np.random.default_rng(number)

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.results import read_result
-from experiments.runs import ROOT
+from experiments.figures import save
 
 COLOURS = ("#56b4e9", "#0072b2", "#000000")  # of windows, from small to large
 HARM = "#d55e00"
@@ -39,5 +39,4 @@ def drift() -> None:
     figure.suptitle(
         "Share of the windows that raise an alarm, and, on the right, of the digits that are misread", fontsize=11
     )
-    figure.savefig(ROOT / "figures" / "drift.png", dpi=150)
-    plt.close(figure)
+    save(figure, "drift")

@@ -12,9 +12,8 @@ from benchmarks.results import read_result
 from digitreader.data import load_mnist
 from digitreader.explain import grad_cam, heat_picture, hires_cam
 from digitreader.recognizer import Recognizer, as_input
-from experiments.runs import ROOT
+from experiments.figures import save
 
-FIGURES = ROOT / "figures"
 COLOURS = ("#d55e00", "#cc79a7", "#0072b2", "#000000", "#e69f00", "#009e73", "#999999")
 
 
@@ -24,8 +23,7 @@ def explanations() -> None:
     halves: Any = figure.subfigures(2, 1, height_ratios=[1, 1.5])
     draw_curves(halves[0])
     draw_maps(halves[1])
-    figure.savefig(FIGURES / "explanations.png", dpi=150)
-    plt.close(figure)
+    save(figure, "explanations")
 
 
 def draw_curves(figure: Any) -> None:

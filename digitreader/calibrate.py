@@ -41,7 +41,7 @@ MISSED_DIGITS = 0.01  # share of the plain validation digits that may be taken f
 WEIGHTS = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)  # of the picture network's logits
 PACKAGES = ("numpy", "scipy", "scikit-learn")
 DIGITS, PICTURES = "crossval/writer_{}.npz", "reader_network/fold_{}.npz"  # in the folder of the results
-FOLDS = 5
+FOLDS = 5  # by writer
 PLAIN, COMPOSED, ROUGH = range(3)  # how the pictures of validation digits were made
 
 

@@ -39,7 +39,7 @@ from digitreader.provenance import provenance
 from digitreader.reader import DigitReader
 from digitreader.recognizer import MODELS, as_input, sha256
 from digitreader.training import MODEL
-from experiments.runs import ROOT, Row, Run, read_card, study, threads_in_use
+from experiments.runs import ROOT, Row, Run, read_card, study, threads_in_use, without_softmax
 from experiments.variants import PACKAGES, fit, outcome, settings, split
 
 SEED = 42
@@ -116,15 +116,6 @@ def train_against(run: Run, model: Path) -> Row:
     seconds = time.perf_counter() - started
     network.save(model)
     return outcome(wanted, data, history, seconds=seconds, model_sha256=sha256(model), packages=LIBRARIES)
-
-
-def without_softmax(model: Path) -> Any:
-    """Return a saved network that gives logits: where a softmax is sure, it leaves no gradient to follow."""
-    import keras
-
-    network = keras.models.load_model(model)
-    network.layers[-1].activation = keras.activations.linear
-    return network
 
 
 def attacks(

@@ -23,13 +23,13 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from digitreader.arrays import FloatArray
+from digitreader.calibrate import FOLDS
 from digitreader.data import load_mnist, load_writers
 from digitreader.decision import log_loss
 from digitreader.errors import DataNotFoundError
 from digitreader.recognizer import as_input, sha256
-from experiments.runs import RESULTS, Row, Run, committed_settings, read_rows, study, train
+from experiments.runs import RESULTS, Row, Run, committed_settings, read_rows, study, train, without_softmax
 
-FOLDS = 5
 SPLITS = ("writer", "image")
 SEED = 42  # of the folds and of the trainings
 FOLDER = "crossval"  # in that of the results
@@ -54,11 +54,7 @@ def fold_rows(by: str, fold: int) -> npt.NDArray[np.int64]:
 
 def logits(model: Path, images: npt.NDArray[np.uint8]) -> FloatArray:
     """Return the logits (n, 10), float32, that a saved network gives for images (n, 28, 28)."""
-    import keras
-
-    network = keras.models.load_model(model)
-    network.layers[-1].activation = keras.activations.linear
-    scores: FloatArray = network.predict(as_input(images), batch_size=500, verbose=0)
+    scores: FloatArray = without_softmax(model).predict(as_input(images), batch_size=500, verbose=0)
     return scores
 
 

@@ -31,11 +31,12 @@ import numpy as np
 import numpy.typing as npt
 
 from digitreader.arrays import FloatArray
+from digitreader.calibrate import FOLDS, PICTURES, PLAIN
 from digitreader.data import load_mnist
 from digitreader.export import write_onnx
 from digitreader.provenance import provenance
 from digitreader.recognizer import MODELS, PICTURE_COMMAND, PICTURE_INPUT, PICTURE_OUTPUT, Recognizer, as_input, sha256
-from experiments.crossval import FOLDS, fold_rows
+from experiments.crossval import fold_rows
 from experiments.lines import validation_mask
 from experiments.non_digits import NON_DIGITS
 from experiments.outlines import Rng
@@ -63,7 +64,6 @@ RECIPE: dict[str, Any] = {
 }
 RUNS = [Run(RECIPE, {"fold": fold}) for fold in (None, *range(FOLDS))]
 STATE = ROOT / "runs" / "reader_network" / FOLDER.name
-KEPT = "reader_network"  # the folder in that of the results
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
 
 
@@ -175,10 +175,10 @@ def keep(model: Any, pictures: Pictures, fold: int, results: Path) -> Row:
     logits, of_unseen = (
         model.predict(as_input(some.images), batch_size=500, verbose=0).astype(np.float16) for some in (digits, unseen)
     )
-    plain, validated = digits.ways == WAYS.index("plain"), validation_mask(data.y_train)[digits.rows]
+    plain, validated = digits.ways == PLAIN, validation_mask(data.y_train)[digits.rows]
     (of_digits,) = Recognizer().run(digits.images[validated], "logits")
-    (results / KEPT).mkdir(parents=True, exist_ok=True)
-    file = f"{KEPT}/fold_{fold}.npz"
+    file = PICTURES.format(fold)
+    (results / file).parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         results / file,
         rows=digits.rows[plain],
@@ -191,13 +191,12 @@ def keep(model: Any, pictures: Pictures, fold: int, results: Path) -> Row:
         unseen_pictures=of_unseen,
     )
     wrong = logits[:, :NONE].argmax(axis=1) != data.y_train[digits.rows]
-    ways = {name: {"images": int(of.sum()), "errors": int(wrong[of].sum())} for name, of in of_ways(digits.ways)}
+    ways = {
+        name: {"images": int(of_way.sum()), "errors": int(wrong[of_way].sum())}
+        for place, name in enumerate(WAYS)
+        for of_way in [digits.ways == place]
+    }
     return {"held_out": ways, "file": file}
-
-
-def of_ways(ways: npt.NDArray[np.int8]) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """Return the name of each way, and which pictures are of it."""
-    return [(name, ways == place) for place, name in enumerate(WAYS)]
 
 
 def certifying_networks() -> list[str]:

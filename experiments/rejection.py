@@ -34,13 +34,13 @@ from tqdm import tqdm
 
 from benchmarks.load import microseconds
 from digitreader.arrays import ByteArray, FloatArray
-from digitreader.calibrate import PICTURES
+from digitreader.calibrate import FOLDS, PICTURES, PLAIN
 from digitreader.data import load_mnist
 from digitreader.decision import calibrated, evidence
 from digitreader.provenance import provenance
 from digitreader.reader import DigitReader
 from digitreader.recognizer import PictureRecognizer, Recognizer, sha256
-from experiments.crossval import FOLDS, fold_rows
+from experiments.crossval import fold_rows
 from experiments.lines import validation_mask
 from experiments.non_digits import NON_DIGITS
 from experiments.pictures import NONE, Pictures, load_pictures
@@ -89,7 +89,7 @@ def _unit(vectors: FloatArray) -> FloatArray:
 def candidates(pictures: Pictures) -> dict[str, Score]:
     """Return the scores of the digits' network: from its logits and embedding to shape (n,), higher for digits."""
     labels = load_mnist().y_train
-    plain = (pictures.labels != NONE) & (pictures.ways == 0) & ~validation_mask(labels)[pictures.rows]
+    plain = (pictures.labels != NONE) & (pictures.ways == PLAIN) & ~validation_mask(labels)[pictures.rows]
     known = np.random.default_rng(SEED).choice(np.flatnonzero(plain), KNOWN, replace=False)
     (embedding,) = Recognizer().run(pictures.images[known], "embedding")
     space = Embedding(embedding, pictures.labels[known])
@@ -117,18 +117,12 @@ def judged(kinds: dict[str, list[tuple[Scores, Scores]]]) -> dict[str, Any]:
     """
     auroc, accepted = {}, {}
     for kind, folds in kinds.items():
-        pairs = [
-            (
-                roc_auc_score(np.repeat([1, 0], [len(digits), len(others)]), np.concatenate([digits, others])),
-                digits,
-                others,
-            )
-            for digits, others in folds
-        ]
-        auroc[kind] = float(np.mean([area for area, _, _ in pairs]))
-        accepted[kind] = float(
-            np.mean([(others >= np.quantile(digits, 1 - COVERAGE)).mean() for _, digits, others in pairs])
-        )
+        areas, shares = [], []
+        for digits, others in folds:
+            is_digit = np.repeat([1, 0], [len(digits), len(others)])
+            areas.append(roc_auc_score(is_digit, np.concatenate([digits, others])))
+            shares.append((others >= np.quantile(digits, 1 - COVERAGE)).mean())
+        auroc[kind], accepted[kind] = float(np.mean(areas)), float(np.mean(shares))
     return {
         "auroc": auroc,
         "mean_auroc": float(np.mean(list(auroc.values()))),
@@ -146,9 +140,9 @@ def main() -> None:
     found: dict[str, dict[str, list[tuple[Scores, Scores]]]] = {name: {} for name in (*scores, "outlier exposure")}
     for fold in tqdm(range(FOLDS), unit="fold"):
         own = np.isin(pictures.rows, fold_rows("writer", fold))
-        digits = pictures.images[own & (pictures.labels != NONE) & (pictures.ways == 0) & validated[pictures.rows]]
+        digits = pictures.images[own & (pictures.labels != NONE) & (pictures.ways == PLAIN) & validated[pictures.rows]]
         of_digits, kept = recognizer.run(digits, "logits", "embedding"), dict(np.load(RESULTS / PICTURES.format(fold)))
-        exposed = odds(kept["validation_pictures"][kept["validation_ways"] == 0])
+        exposed = odds(kept["validation_pictures"][kept["validation_ways"] == PLAIN])
         for kind in FAMILIES[fold]:
             others = pictures.images[own & (pictures.kinds == NON_DIGITS.index(kind))]
             of_others = recognizer.run(others, "logits", "embedding")

@@ -106,6 +106,15 @@ def saved_on_test(model: Path) -> Row:
     return on_test(lambda images: network.predict(images, batch_size=500, verbose=0))
 
 
+def without_softmax(model: Path) -> Any:
+    """Return a saved network that gives logits: where a softmax is sure, it leaves nothing to tell apart."""
+    import keras
+
+    network = keras.models.load_model(model)
+    network.layers[-1].activation = keras.activations.linear
+    return network
+
+
 def read_rows(name: str, results: Path | None = None) -> list[Row]:
     """Return the rows of `name`.json, by default of the committed results; none if there is no such file."""
     path = (results or RESULTS) / f"{name}.json"

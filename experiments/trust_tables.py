@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.results import read_result
 from digitreader.recognizer import MODELS
+from experiments.non_digits import LIKE_DIGITS
 from experiments.runs import read_rows
 from experiments.tables import Goal, between, goal_table, percent, table
 
@@ -24,9 +25,8 @@ NAMES = {
     "fragment": "part of a digit",
     "pair": "two digits that touch, overlap or stand close",
     "piece of a photograph": "pieces of photographs (a kind that it does not know)",
-    "letter like a digit": "for comparison: letters like digits, such as O, l, S, Z, B",
+    LIKE_DIGITS: "for comparison: letters like digits, such as O, l, S, Z, B",
 }
-LIKE_DIGITS = "letter like a digit"
 CORRUPTED_GOAL, CORRUPTED_RISK = 0.96, 0.01
 
 

@@ -12,8 +12,8 @@ from digitreader.decision import calibrated, log_loss
 from digitreader.recognizer import as_input
 from digitreader.training import MODEL
 from experiments import adversarial_tables
-from experiments.adversarial import NETWORK, READER, RUNS, against, attacks, rates, without_softmax
-from experiments.runs import Row
+from experiments.adversarial import NETWORK, READER, RUNS, against, attacks, rates
+from experiments.runs import Row, without_softmax
 from experiments.variants import STRUCTURE, cnn
 
 RADIUS = 0.2

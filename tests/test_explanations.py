@@ -13,6 +13,7 @@ from PIL import Image
 import benchmarks.explanations
 import benchmarks.explanations_figure
 import benchmarks.results
+import experiments.figures
 from benchmarks.explanations import (
     DIGITS,
     EXPLAINER,
@@ -190,7 +191,7 @@ def test_the_tables_say_which_way_is_good() -> None:
 
 
 def test_the_figure_is_drawn(result: Path, mnist: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmarks.explanations_figure, "FIGURES", result)
+    monkeypatch.setattr(experiments.figures, "FIGURES", result)
     benchmarks.explanations_figure.explanations()
     with Image.open(result / "explanations.png") as image:
         assert image.width >= 1200

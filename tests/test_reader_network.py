@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from digitreader.calibrate import FOLDS
 from digitreader.data import Dataset, Writers
 from experiments import pictures as composing
-from experiments.crossval import FOLDS, fold_rows
+from experiments.crossval import fold_rows
 from experiments.non_digits import NON_DIGITS
 from experiments.pictures import NONE, WAYS, Pictures, seen
 from experiments.reader_network import FAMILIES, RECIPE, epoch_of, fit, keep, moved, without

@@ -18,12 +18,12 @@ import pytest
 from optuna.distributions import FloatDistribution
 from PIL import Image
 
-from digitreader.calibrate import validation_rows
+from digitreader.calibrate import FOLDS, validation_rows
 from digitreader.data import Dataset, Writers, load_mnist
 from digitreader.errors import DataNotFoundError, TrainingError
 from digitreader.training import MODEL, run_notebook
 from experiments import figures, tuning
-from experiments.crossval import FOLDER, FOLDS, SPLITS, fold_rows, out_of_fold
+from experiments.crossval import FOLDER, SPLITS, fold_rows, out_of_fold
 from experiments.ensemble import mcnemar
 from experiments.flattery import compare
 from experiments.pairs import borderline, counts

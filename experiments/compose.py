@@ -18,7 +18,7 @@ from PIL import Image
 
 from digitreader.arrays import ByteArray, FloatArray
 from digitreader.ctc import NO_DIGIT
-from experiments.non_digits import FOREIGN, non_digit
+from experiments.non_digits import FOREIGN, LEAST, non_digit
 from experiments.outlines import FAR, FINE, Rng, dash, outline
 
 Range = tuple[float, float]
@@ -346,6 +346,14 @@ class Line:
     rows: tuple[int, ...]
 
 
+def _foreign(digit: FloatArray, rng: Rng) -> FloatArray:
+    """Return something in place of a digit, with so much ink that a gap in its stroke leaves some."""
+    while True:
+        something = non_digit(rng.choice(FOREIGN), [digit], rng)
+        if np.count_nonzero(something > 0) >= LEAST * FINE**2:
+            return something
+
+
 def lines(
     images: ByteArray,
     labels: ByteArray,
@@ -387,7 +395,7 @@ def lines(
         outlines = [outline(images[row]) for row in rows]
         text = "".join(str(labels[row]) for row in rows)
         for place in np.flatnonzero(rng.random(digits) < non_digits):
-            outlines[place] = non_digit(rng.choice(FOREIGN), [outlines[place]], rng)
+            outlines[place] = _foreign(outlines[place], rng)
             text = f"{text[:place]}{NO_DIGIT}{text[place + 1 :]}"
         if digits == 9:
             outlines.insert(5, dash(rng))

@@ -40,7 +40,7 @@ from experiments.crossval import fold_rows
 from experiments.lines import validation_mask
 from experiments.non_digits import NON_DIGITS
 from experiments.outlines import Rng
-from experiments.pictures import FOLDER, NONE, WAYS, Pictures, load_pictures
+from experiments.pictures import NONE, POOL, WAYS, Pictures, load_pictures
 from experiments.runs import ROOT, Row, Run, read_rows, read_rows_of, threads_in_use, train_missing
 
 SEED = 42
@@ -59,11 +59,11 @@ RECIPE: dict[str, Any] = {
     "LEARNING_RATE": 2e-3,
     "SHARES": [0.4, 0.3, 0.3],  # of an epoch's digits: plain, composed, rough
     "NON_DIGITS": 1 / 3,  # of those that there are, in an epoch
-    "PICTURES": FOLDER.name,
+    "PICTURES": POOL,
     "SEED": SEED,
 }
 RUNS = [Run(RECIPE, {"fold": fold}) for fold in (None, *range(FOLDS))]
-STATE = ROOT / "runs" / "reader_network" / FOLDER.name
+STATE = ROOT / "runs" / "reader_network" / POOL
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
 
 

@@ -13,8 +13,72 @@ from digitreader.data import Dataset, Writers
 from experiments import pictures as composing
 from experiments.crossval import fold_rows
 from experiments.non_digits import NON_DIGITS
-from experiments.pictures import NONE, WAYS, Pictures, seen
+from experiments.pictures import NONE, POOL, WAYS, Pictures, seen
 from experiments.reader_network import FAMILIES, RECIPE, epoch_of, fit, keep, moved, without
+
+INK = [
+    109,
+    66,
+    106,
+    97,
+    160,
+    123,
+    70,
+    81,
+    95,
+    233,
+    88,
+    73,
+    67,
+    82,
+    138,
+    68,
+    57,
+    86,
+    62,
+    127,
+    92,
+    79,
+    118,
+    63,
+    143,
+    119,
+    136,
+    111,
+    107,
+    64,
+    70,
+    61,
+    63,
+    81,
+    168,
+    142,
+    132,
+    92,
+    155,
+    129,
+    44,
+    36,
+    42,
+    75,
+    223,
+    91,
+    89,
+    84,
+    139,
+    124,
+    112,
+    129,
+    96,
+    122,
+    92,
+    59,
+    62,
+    115,
+    58,
+    118,
+]
+"""Of the pictures of the first digits, in white pixels."""
 
 
 def test_every_kind_is_left_out_once() -> None:
@@ -97,3 +161,9 @@ def test_pictures_are_of_rows_and_ways(mnist: Dataset, tmp_path: Path, monkeypat
 
 def test_a_blank_picture_is_not_seen() -> None:
     assert seen(np.zeros((28, 28), np.uint8)) is None
+
+
+def test_the_pictures_come_out_as_those_that_the_network_was_trained_on(mnist: Dataset) -> None:
+    found = [seen(pixels) for row in range(12) for pixels, *_ in composing._of_row(row, row + 1, mnist)]
+    ink = [0 if image is None else round(float(image.sum()) / 255) for image in found]
+    assert ink == pytest.approx(INK, abs=1), f"these are other pictures than {POOL}: name them otherwise and train anew"

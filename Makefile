@@ -19,7 +19,6 @@ model: setup
 	$(BIN)/digits train --out . --overwrite
 	$(BIN)/digits export
 	$(BIN)/digits calibrate
-	$(BIN)/python -m experiments.field_calibration
 	$(BIN)/python -m experiments.committed
 	$(BIN)/python -m experiments.samples
 

@@ -34,7 +34,7 @@ from digitreader.drift import count
 from digitreader.errors import CalibrationError
 from digitreader.guarantee import DELTA, certify
 from digitreader.provenance import provenance, write_json
-from digitreader.recognizer import PictureRecognizer, Recognizer, sha256
+from digitreader.recognizer import CALIBRATE_COMMAND, PictureRecognizer, Recognizer, sha256
 
 RISK = 0.001  # wrong readings among the accepted ones, at most
 MISSED_DIGITS = 0.01  # share of the plain validation digits that may be taken for no digit
@@ -225,6 +225,6 @@ def calibrate(models: Path, results: Path, *, risk: float = RISK) -> dict[str, A
         },
         "reference": count(decide(others.logits, others.pictures, calibration)),
     }
-    content |= provenance("digits calibrate", *PACKAGES)
+    content |= provenance(CALIBRATE_COMMAND, *PACKAGES)
     write_json(models / "reader.json", content)
     return content

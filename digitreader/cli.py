@@ -282,30 +282,40 @@ def export() -> None:
 def calibrate(
     risk: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Share of wrong readings among the accepted ones, at most, in 19 cases of 20."),
+        typer.Option(min=0, max=1, help="Share of wrong digits among the accepted ones, at most, in 19 cases of 20."),
     ] = None,
+    field_risk: Annotated[float | None, typer.Option(min=0, max=1, help="The same of fields.")] = None,
 ) -> None:
-    """Fit temperature and thresholds on digits that the networks never saw, and write models/reader.json."""
+    """Fit confidences and thresholds on what the networks never saw: models/reader.json and line_reader.json."""
     with _errors_for_people():
         from digitreader.calibrate import RISK, calibrate
+        from digitreader.calibrate_fields import FIELD_RISK, WAYS, calibrate_fields
         from digitreader.errors import DataNotFoundError
         from digitreader.reader import DigitReader
         from digitreader.training import CARD, find_root
 
         card = find_root(Path.cwd()) / CARD
+        results = card.parents[1] / "experiments" / "results"
         try:
-            results = card.parents[1] / "experiments" / "results"
             content = calibrate(card.parent, results, risk=RISK if risk is None else risk)
+            digits = content["digits"]
+            typer.echo(
+                f"digits: temperature {content['temperature']:.3f}; calibration error "
+                f"{digits['calibration_error_before']:.2%} before, {digits['calibration_error_after']:.2%} after; "
+                f"{_accepted(digits['images'], digits)}"
+            )
         except DataNotFoundError as error:
             DigitReader(card.parent)  # an error unless the calibration at hand belongs to the network
             typer.echo(f"NOT CALIBRATED: {error} reader.json is unchanged; it belongs to the network.")
-            return
-    digits = content["digits"]
-    typer.echo(
-        f"temperature {content['temperature']:.3f}; calibration error {digits['calibration_error_before']:.2%} "
-        f"before, {digits['calibration_error_after']:.2%} after; {digits['accepted']:,} of "
-        f"{digits['images']:,} accepted, {digits['wrong_among_accepted']} of them wrong"
-    )
+        content = calibrate_fields(card.parent, results, risk=FIELD_RISK if field_risk is None else field_risk)
+        for way, meaning in WAYS.items():
+            certifying = content[way]["certifying"]
+            typer.echo(f"{meaning}: {_accepted(certifying['lines'], certifying)}")
+
+
+def _accepted(count: int, measured: dict[str, int]) -> str:
+    """Return in words what a calibration says of the readings that certify its threshold."""
+    return f"{measured['accepted']:,} of {count:,} accepted, {measured['wrong_among_accepted']} of them wrong"
 
 
 @app.command()

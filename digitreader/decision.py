@@ -145,7 +145,7 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True)
 class FieldCalibration:
-    """What was found on validation lines; stored in models/line_reader.json.
+    """What `digits calibrate` found on lines; stored in models/line_reader.json.
 
     Attributes
     ----------
@@ -369,26 +369,3 @@ def calibration_error(probabilities: FloatArray, labels: npt.NDArray[Any], bins:
     right = probabilities.argmax(axis=1) == labels
     parts = np.array_split(np.argsort(confidence), bins)
     return float(sum(abs(confidence[part].sum() - right[part].sum()) for part in parts) / len(labels))
-
-
-def threshold_for(confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_], risk: float) -> float:
-    """Return the smallest confidence from which on at most a share `risk` of the readings is wrong.
-
-    Parameters
-    ----------
-    confidence : ndarray of shape (n,)
-    right : ndarray of shape (n,), dtype bool
-        Which readings are right.
-    risk : float
-
-    Returns
-    -------
-    float
-        More than 1 if no threshold keeps the risk.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    falling = confidence[order]
-    wrong = np.cumsum(~right[order])
-    last_of_equals = np.append(falling[1:] != falling[:-1], True)
-    allowed = np.flatnonzero(last_of_equals & (wrong <= risk * np.arange(1, len(order) + 1)))
-    return float(falling[allowed[-1]]) if allowed.size else float(np.nextafter(1, 2))

@@ -35,8 +35,8 @@ from digitreader.images import MAX_BYTES, MAX_PIXELS, LoadedImage, Source, find_
 from digitreader.lines import read_line
 from digitreader.normalize import SIDE
 from digitreader.recognizer import (
+    CALIBRATE_COMMAND,
     COLUMNS,
-    FIELDS_COMMAND,
     MODELS,
     LineRecognizer,
     PictureRecognizer,
@@ -98,9 +98,9 @@ class DigitReader:
         self.picture_recognizer = PictureRecognizer(models / "reader.onnx")
         self.line_recognizer = LineRecognizer(models / "line_reader.onnx")
         networks = [self.recognizer.path, self.picture_recognizer.path]
-        self.calibration = load_calibration(Calibration, models / "reader.json", networks, "digits calibrate")
+        self.calibration = load_calibration(Calibration, models / "reader.json", networks, CALIBRATE_COMMAND)
         self.field_calibration = load_calibration(
-            FieldCalibration, models / "line_reader.json", [self.line_recognizer.path], FIELDS_COMMAND
+            FieldCalibration, models / "line_reader.json", [self.line_recognizer.path], CALIBRATE_COMMAND
         )
         keras_path = models / "mnist_cnn.keras"
         if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:

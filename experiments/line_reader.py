@@ -1,10 +1,13 @@
 """Train the line reader: a small fully convolutional network with CTC, on lines that are composed from MNIST.
 
 Lines are composed once (see `experiments.lines`) and read for some epochs, bent a little anew each time; the network
-becomes models/line_reader.onnx. A run that was interrupted goes on after its last finished epoch. Both calibrations
-belong to the network: afterwards run `digits calibrate` and `python -m experiments.field_calibration`.
+becomes models/line_reader.onnx. It is trained once more, by the same recipe, without two fifths of the writers: what
+that network says of lines by these certifies thresholds. What each says of lines that it never saw is kept in
+results/line_reader/. A run that was interrupted goes on after its last finished epoch. Afterwards run
+`digits calibrate`.
 
     python -m experiments.line_reader
+    python -m experiments.line_reader --certifying
 
 References
 ----------
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,17 +27,23 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
+from digitreader.calibrate_fields import CERTIFYING, VALIDATION, WAYS
 from digitreader.ctc import BLANK, SYMBOLS
+from digitreader.decision import choose, length_of
 from digitreader.export import write_onnx
 from digitreader.fields import HEIGHT
-from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS
-from experiments.lines import FOLDER, PART, VALIDATION_PARTS, Part, compose_missing, read_part
-from experiments.runs import ROOT
+from digitreader.lines import read_line
+from digitreader.provenance import provenance
+from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS, LineRecognizer, sha256
+from experiments.lines import FOLDER, PART, PARTS, Kind, Part, compose_missing, read_part
+from experiments.runs import RESULTS, ROOT
 
 SEED = 42
 # A network of other code, or of other lines, is another.
 _digest = hashlib.sha256(Path(__file__).read_bytes() + FOLDER.name.encode()).hexdigest()[:12]
+PACKAGES = ("tensorflow", "keras", "onnxruntime", "numpy", "opencv-python-headless")
 STATE = ROOT / "runs" / "line_reader" / _digest
 
 
@@ -135,14 +145,14 @@ def padded(pixels: Sequence[npt.NDArray[np.float32]], texts: Sequence[str]) -> t
     return images, labels
 
 
-def train(arguments: argparse.Namespace) -> Path:
-    """Train the network unless that is done, and return its file."""
+def train(kind: Kind, arguments: argparse.Namespace) -> Path:
+    """Train the network on lines of one kind unless that is done, and return its file."""
     settings = (arguments.parts, arguments.epochs, arguments.batch_size, arguments.learning_rate)
-    trained = STATE / f"trained-{'-'.join(map(str, settings))}.keras"
+    trained = STATE / f"{kind}-{'-'.join(map(str, settings))}.keras"
     if trained.exists():
         return trained
-    training = compose_missing(arguments.parts, validation=False, jobs=arguments.jobs)
-    validation = compose_missing(VALIDATION_PARTS, validation=True, jobs=arguments.jobs)
+    training = compose_missing(kind, arguments.parts, jobs=arguments.jobs)
+    validation = compose_missing(Kind.VALIDATION, PARTS[Kind.VALIDATION], jobs=arguments.jobs)
 
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # a third faster where TensorFlow leaves it off
     import keras
@@ -189,9 +199,38 @@ def export(trained: Path, target: Path, command: str) -> None:
     write_onnx(exported, target, {"command": command, "seed": str(SEED)})
 
 
+def keep(network: LineRecognizer, kind: Kind, target: Path, *, command: str, jobs: int | None) -> None:
+    """Keep what a network says of the lines of one kind, see `digitreader.calibrate_fields.Lines`."""
+    margins: list[list[float]] = [[] for _ in WAYS]
+    right: list[list[bool]] = [[] for _ in WAYS]
+    usable: list[list[bool]] = [[] for _ in WAYS]
+    writers: list[int] = []
+    for path in compose_missing(kind, PARTS[kind], jobs=jobs):
+        part = read_part(path)
+        writers += part.writers
+        for pixels, text in zip(tqdm(part.pixels, path.stem), part.texts, strict=True):
+            candidates, _ = read_line(pixels, network)
+            for way, length in enumerate((None, length_of(text))):
+                choice = choose(candidates, length)
+                margins[way].append(choice.margin)
+                right[way].append(choice.text == text)
+                usable[way].append(choice.reason == "ok")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        target,
+        made=np.array(json.dumps(provenance(command, *PACKAGES) | {"seed": SEED})),
+        model_sha256=np.array(sha256(network.path)),
+        writers=np.array(writers, np.int32),
+        margins=np.array(margins, np.float32),
+        right=np.array(right),
+        usable=np.array(usable),
+    )
+
+
 def main() -> None:
-    """Compose, train, export."""
+    """Compose, train, export, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--certifying", action="store_true", help="train without the writers that certify")
     parser.add_argument("--parts", type=int, default=80, help="files of 1,000 training lines")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=48)
@@ -200,7 +239,15 @@ def main() -> None:
     arguments = parser.parse_args()
     options = ("parts", "epochs", "batch_size", "learning_rate")
     given = " ".join(f"--{name.replace('_', '-')} {vars(arguments)[name]}" for name in options)
-    export(train(arguments), MODELS / "line_reader.onnx", f"{LINE_COMMAND} {given}")
+    if arguments.certifying:
+        trained = train(Kind.OTHER_WRITERS, arguments)
+        target, command = trained.with_suffix(".onnx"), f"{LINE_COMMAND} --certifying {given}"
+        export(trained, target, command)
+        keep(LineRecognizer(target), Kind.CERTIFYING, RESULTS / CERTIFYING, command=command, jobs=arguments.jobs)
+    else:
+        target, command = MODELS / "line_reader.onnx", f"{LINE_COMMAND} {given}"
+        export(train(Kind.TRAINING, arguments), target, command)
+        keep(LineRecognizer(target), Kind.VALIDATION, RESULTS / VALIDATION, command=command, jobs=arguments.jobs)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,11 +10,10 @@ import pytest
 from benchmarks.fields import Outcome, curve, interval, outcome, summary
 from benchmarks.mnist import shifted
 from benchmarks.results import wilson
-from digitreader.decision import Choice, FieldReading, Reason
+from digitreader.decision import FieldReading, Reason
 from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT
 from experiments.compose import Line, Picture
-from experiments.field_calibration import RISK, calibrate
 from experiments.oversegmentation import NO_CLASS, best_path, cuts, segments
 
 
@@ -91,31 +90,6 @@ def test_wilson_intervals_hold_the_rate() -> None:
     low, high = wilson(9962, 10_000)
     assert (round(low, 4), round(high, 4)) == (0.9948, 0.9972), "Wilson (1927), as README states it of the test set"
     assert wilson(0, 100)[0] == 0
-
-
-def choices(margins: Sequence[float], right: Sequence[bool]) -> tuple[list[Choice], list[str]]:
-    """Return choices of a text with these margins, and what is truly there."""
-    return [Choice("1", margin, (1.0,), "ok") for margin in margins], ["1" if one else "2" for one in right]
-
-
-def test_a_calibration_of_fields_means_what_it_says() -> None:
-    rng = np.random.default_rng(0)
-    margins = rng.uniform(-2, 12, 20_000)
-    right = rng.random(20_000) < 1 / (1 + np.exp(-(0.8 * margins - 0.5)))
-    found = calibrate(*choices(margins.tolist(), right.tolist()))
-    assert found["slope"] == pytest.approx(0.8, abs=0.05)
-    assert found["offset"] == pytest.approx(-0.5, abs=0.1)
-    measured = found["validation"]
-    assert measured["wrong"] == int((~right).sum())
-    assert 0 < measured["wrong_among_accepted"] <= RISK * measured["accepted"]
-
-
-def test_calibration_accepts_nothing_for_another_reason() -> None:
-    margins, right = [1.0, 3.0, 8.0, 9.0] * 50, [False, True, True, True] * 50
-    accepted, texts = choices(margins, right)
-    doubtful = [Choice(choice.text, choice.margin, choice.shares, "not_a_digit") for choice in accepted]
-    assert calibrate(accepted, texts)["validation"]["accepted"] == 150
-    assert calibrate(doubtful, texts)["validation"]["accepted"] == 0
 
 
 def test_the_best_path_leaves_no_ink_out() -> None:

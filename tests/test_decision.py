@@ -28,7 +28,6 @@ from digitreader.decision import (
     evidence,
     fit_temperature,
     load_calibration,
-    threshold_for,
 )
 from digitreader.errors import CalibrationError, MissingExtraError, ModelError
 from digitreader.recognizer import MODELS
@@ -108,19 +107,6 @@ def test_temperature_changes_no_digit() -> None:
     hot = calibrated(values, 4)
     assert np.isfinite(hot).all()
     np.testing.assert_array_equal(hot.argmax(axis=1), values.argmax(axis=1))
-
-
-def test_threshold_keeps_the_risk_and_accepts_as_much_as_it_can() -> None:
-    confidence = np.array([0.99, 0.98, 0.97, 0.96, 0.95, 0.94])
-    right = np.array([True, True, True, False, True, True])
-    assert threshold_for(confidence, right, 0.0) == 0.97
-    assert threshold_for(confidence, right, 0.2) == 0.94, "one of five wrong, then one of six"
-    assert threshold_for(confidence, ~right, 0.0) > confidence.max(), "nothing can be accepted"
-
-
-def test_equal_confidences_are_accepted_together() -> None:
-    confidence = np.array([0.9, 0.8, 0.8, 0.8])
-    assert threshold_for(confidence, np.array([True, True, True, False]), 0.0) == 0.9
 
 
 @pytest.fixture

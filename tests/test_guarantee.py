@@ -213,7 +213,7 @@ def test_splits_count_what_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_study_writes_what_the_table_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = of(made(40, 0, clustered=False), np.ones(40 * EACH, np.bool_))
     monkeypatch.setattr(experiments.promise, "SPLITS", 4)
-    monkeypatch.setattr(experiments.promise, "KINDS", {"digits": lambda: readings})
+    monkeypatch.setattr(experiments.promise, "KINDS", {"digits": (lambda: readings, (0.0005, 0.01))})
     monkeypatch.setattr(experiments.runs, "RESULTS", tmp_path)
     experiments.promise.main()
     rows = experiments.runs.read_rows("promise")

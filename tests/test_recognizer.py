@@ -28,7 +28,7 @@ FILES = {
     "reader.onnx": "python -m experiments.reader_network",
     "reader.json": "digits calibrate",
     "line_reader.onnx": "python -m experiments.line_reader",
-    "line_reader.json": "python -m experiments.field_calibration",
+    "line_reader.json": "digits calibrate",
 }
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from benchmarks.results import wilson, write_result
+from benchmarks.results import write_result
 from digitreader.data import Dataset, load_mnist
 from digitreader.evaluate import outcomes
+from digitreader.intervals import wilson
 from digitreader.reader import DigitReader
 from experiments.corruptions import CORRUPTIONS, corrupt
 

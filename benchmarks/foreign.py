@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits
 
-from benchmarks.results import wilson, write_result
+from benchmarks.results import write_result
 from digitreader.evaluate import outcomes
+from digitreader.intervals import wilson
 from digitreader.normalize import normalize
 from digitreader.reader import DigitReader
 

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from benchmarks.results import wilson, write_result
+from benchmarks.results import write_result
 from digitreader.data import load_mnist
 from digitreader.decision import Reading
 from digitreader.evaluate import outcomes
+from digitreader.intervals import wilson
 from digitreader.reader import DigitReader
 
 SHIFT = 3

@@ -18,11 +18,12 @@ from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from benchmarks.results import wilson, write_result
+from benchmarks.results import write_result
 from digitreader.arrays import ByteArray
 from digitreader.data import load_mnist
 from digitreader.decision import evidence
 from digitreader.errors import ImageError
+from digitreader.intervals import wilson
 from digitreader.reader import DigitReader
 from experiments.compose import CLEAN, PHOTO, compose
 from experiments.non_digits import LIKE_DIGITS, NON_DIGITS, PARTS_ARE_DIGITS, non_digit

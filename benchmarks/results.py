@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
 from digitreader.provenance import provenance, write_json
 from digitreader.recognizer import MODELS, sha256
 
@@ -22,12 +20,6 @@ def write_result(name: str, command: str, *, networks: Sequence[str] = NETWORKS,
     hashes = {"onnx_sha256": {network: sha256(MODELS / network) for network in networks}}
     content = provenance(command, *PACKAGES) | hashes | measured
     write_json(RESULTS / f"{name}.json", content)
-
-
-def wilson(successes: int, trials: int) -> list[float]:
-    """Return the 95 % interval of a rate, after Wilson."""
-    bounds = binomtest(successes, trials).proportion_ci(method="wilson")
-    return [float(bounds.low), float(bounds.high)]
 
 
 def read_result(name: str) -> dict[str, Any]:

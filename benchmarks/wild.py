@@ -10,9 +10,10 @@ from itertools import pairwise
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.results import wilson, write_result
+from benchmarks.results import write_result
 from digitreader.data import load_mnist
 from digitreader.evaluate import outcomes
+from digitreader.intervals import wilson
 from digitreader.reader import DigitReader
 from experiments.compose import PHOTO, compose
 from experiments.outlines import outline

@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.results import wilson
 from digitreader.arrays import FloatArray
 from digitreader.data import load_mnist
 from digitreader.decision import calibrated
 from digitreader.evaluate import outcomes
+from digitreader.intervals import wilson
 from digitreader.provenance import provenance
 from digitreader.reader import DigitReader
 from digitreader.recognizer import MODELS, as_input, sha256

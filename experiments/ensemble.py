@@ -28,10 +28,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
-from benchmarks.results import wilson
 from digitreader.arrays import FloatArray
 from digitreader.data import load_mnist
 from digitreader.decision import log_loss
+from digitreader.intervals import wilson
 from digitreader.provenance import provenance
 from digitreader.recognizer import as_input, sha256
 from digitreader.training import MODEL

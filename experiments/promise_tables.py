@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.results import wilson
+from digitreader.intervals import wilson
 from experiments.runs import read_rows
 from experiments.tables import between, percent, table
 

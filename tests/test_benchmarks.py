@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.fields import Outcome, curve, interval, outcome, summary
 from benchmarks.mnist import shifted
-from benchmarks.results import wilson
 from digitreader.decision import FieldReading, Reason
 from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT
+from digitreader.intervals import wilson
 from experiments.compose import Line, Picture
 from experiments.oversegmentation import NO_CLASS, best_path, cuts, segments
 

@@ -9,7 +9,7 @@ setup: .venv/installed
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[dev,experiments,serve,zip]'
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[cloud,dev,experiments,serve,zip]'
 	touch $@
 
 # The notebook top to bottom; the network's export and calibration; then the numbers of README.md from what was measured.

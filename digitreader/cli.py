@@ -14,13 +14,18 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 from io import TextIOWrapper
+from itertools import tee
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from digitreader.errors import DigitReaderError, ImageError, MissingExtraError
 from digitreader.files import STDIN, expand
+
+if TYPE_CHECKING:
+    from digitreader.cloud.compare import Comparison
+    from digitreader.cloud.recogniser import TextRecogniser
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Recognise handwritten digits.")
 
@@ -144,6 +149,7 @@ ReviewDir = Annotated[
     typer.Option(file_okay=False, help="Copy what a person should look at into this folder, with an index.jsonl."),
 ]
 MANY = 30  # more files get a progress bar
+Result = TypeVar("Result")
 
 
 @app.command()
@@ -178,6 +184,39 @@ def read(
     with _errors_for_people():
         readings = DigitReader().read_fields(map(_source, names), length, zip_codes=zip_codes)
         _show(names, _for_review(review_dir, names, readings), as_json, ("text", "confidence", "decision", "reason"))
+
+
+@app.command()
+def compare(
+    files: Files,
+    clouds: Annotated[
+        str, typer.Option("--with", help="Where to send the pictures: google, aws, azure.", show_default=False)
+    ],
+    single: Annotated[bool, typer.Option("--single", help="Each picture shows one digit, not a line of them.")] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV file of what the pictures show, with the columns file and text.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and what it costs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Have text recognisers in clouds read pictures too. The pictures leave this machine, and each costs money.
+
+    What fails with one picture, or in one cloud, does not stop the others; the exit code is then 1.
+    """
+    names = _names(files)
+    with _errors_for_people():
+        from digitreader.cloud.compare import RECOGNISERS, load_labels
+
+        chosen = dict.fromkeys(name.strip() for name in clouds.split(","))
+        for name in chosen:
+            if name not in RECOGNISERS:
+                raise typer.BadParameter(f"{name!r} is not one of {', '.join(RECOGNISERS)}", param_hint="--with")
+        recognisers = [RECOGNISERS[name]() for name in chosen]
+        known = None if labels is None else load_labels(labels, names)
+        if dry_run:
+            _show_plans(names, recognisers, as_json)
+        else:
+            _show_comparisons(names, recognisers, single, known, as_json)
 
 
 @app.command()
@@ -382,45 +421,133 @@ def _for_review(folder: Path | None, names: Sequence[str], results: Iterable[Any
 
 
 def _show(names: Sequence[str], results: Iterable[Any], as_json: bool, columns: Sequence[str]) -> None:
-    """Print what became of each file; exit with 1 if one could not be read.
+    """Print what became of each file; exit with 1 if one could not be read."""
+    failed = False
 
-    People at a terminal get a table at the end, programs at the other end of a pipe a line for each file as it is
-    read, its columns apart by tabs.
-    """
+    def read() -> Iterator[tuple[str, Any]]:
+        nonlocal failed
+        for name, result in zip(names, _tracked(results, len(names)), strict=True):
+            failed |= isinstance(result, ImageError)
+            yield name, result
+
+    if as_json:
+        for name, result in read():
+            content = {"error": str(result)} if isinstance(result, ImageError) else result.to_dict()
+            typer.echo(json.dumps({"file": name, **content}))
+    else:
+        rows = ([name, *(_cell(result, column) for column in columns)] for name, result in read())
+        _print_table(["file", *columns], rows)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _tracked(results: Iterable[Result], count: int) -> Iterable[Result]:
+    """Return the results; if there are many, people at a terminal see how many have come."""
     from rich.console import Console
     from rich.progress import track
+
+    few = count < MANY or not sys.stderr.isatty()
+    return track(results, "reading", count, console=Console(stderr=True), transient=True, disable=few)
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table.
+
+    People at a terminal get it at the end, programs at the other end of a pipe a line for each row as it comes, its
+    cells apart by tabs.
+    """
+    from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
     terminal = Console()
-    headers = (Column(name, overflow="fold") for name in ("file", *columns))
-    table = Table(*headers) if terminal.is_terminal and not as_json else None
-    failed = False
-    progress = track(
-        results,
-        "reading",
-        len(names),
-        console=Console(stderr=True),
-        transient=True,
-        disable=len(names) < MANY or not sys.stderr.isatty(),
-    )
-    for number, (name, result) in enumerate(zip(names, progress, strict=True)):
-        failed |= isinstance(result, ImageError)
-        if as_json:
-            content = {"error": str(result)} if isinstance(result, ImageError) else result.to_dict()
-            typer.echo(json.dumps({"file": name, **content}))
-            continue
-        values = [_printable(value) for value in (name, *(_cell(result, column) for column in columns))]
+    table = Table(*(Column(name, overflow="fold") for name in columns)) if terminal.is_terminal else None
+    for number, row in enumerate(rows):
+        values = [_printable(value) for value in row]
         if table:
             table.add_row(*map(Text, values))  # plain text: a name may look like markup
             continue
         if not number:
-            typer.echo("\t".join(["file", *columns]))
+            typer.echo("\t".join(columns))
         typer.echo("\t".join(values))
     if table:
         terminal.print(table)
-    if failed:
+
+
+def _show_plans(names: Sequence[str], recognisers: Sequence[TextRecogniser], as_json: bool) -> None:
+    """Print what would be sent of each file, and what that costs; exit with 1 if something could not be sent."""
+    from digitreader.cloud.compare import plan, summarise_plans
+
+    plans = [plan(name, _source(name), recognisers) for name in names]
+    summary = summarise_plans(plans, recognisers)
+    planned = [(of["file"], sent) for of in plans for sent in of.get("would_send", [of])]
+    if as_json:
+        for content in (*plans, {"summary": summary}):
+            typer.echo(json.dumps(content))
+    else:
+        columns = ("reader", "endpoint", "format", "width", "height", "bytes", "re_encoded", "error")
+        rows = [[file, *(_plain(sent.get(column)) for column in columns)] for file, sent in planned]
+        _print_table(["file", *columns], rows)
+        _print_summary(summary)
+    if any("error" in sent for _, sent in planned):
         raise typer.Exit(1)
+
+
+def _show_comparisons(
+    names: Sequence[str],
+    recognisers: Sequence[TextRecogniser],
+    single: bool,
+    labels: dict[str, str] | None,
+    as_json: bool,
+) -> None:
+    """Print what all say of each file, and a summary; exit with 1 if an answer is missing."""
+    from digitreader.cloud.compare import compare, summarise
+    from digitreader.reader import DigitReader
+
+    sources = map(_source, names)
+    compared = compare(names, sources, recognisers, DigitReader(), single=single, labels=labels)
+    results, kept = tee(_tracked(compared, len(names)))
+    if as_json:
+        for result in results:
+            typer.echo(json.dumps(result.to_dict()))
+    else:
+        columns = ["file", "reader", "digits", "confidence", "seconds", "agrees", "right", "note"]
+        _print_table(columns, (row for result in results for row in _compared(result)))
+    done = list(kept)
+    summary = summarise(done)
+    if as_json:
+        typer.echo(json.dumps({"summary": summary}))
+    elif summary:
+        _print_summary(summary)
+    if not all(result.complete for result in done):
+        raise typer.Exit(1)
+
+
+def _compared(result: Comparison) -> Iterator[list[str]]:
+    """Yield a row for each answer."""
+    if result.error is not None:
+        yield [result.file, *["–"] * 6, result.error]
+    for answer in result.answers:
+        sent = answer.sent or {}
+        note = f"sent as {sent['format']}, {sent['width']} × {sent['height']}" if sent.get("re_encoded") else ""
+        values = (answer.digits, answer.confidence, answer.seconds, result.agrees(answer), result.right(answer))
+        yield [result.file, answer.reader, *map(_plain, values), answer.error or note]
+
+
+def _print_summary(summary: Sequence[dict[str, Any]]) -> None:
+    """Print a table, after another one."""
+    typer.echo()
+    columns = [name.replace("_", " ") for name in summary[0]]
+    _print_table(columns, [[_plain(value) for value in row.values()] for row in summary])
+
+
+def _plain(value: Any) -> str:
+    """Return a value as people read it."""
+    if isinstance(value, list):
+        return "–".join(map(_plain, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _cell(result: Any, column: str) -> str:

@@ -59,3 +59,23 @@ class DriftError(DigitReaderError):
 
 class ReviewError(DigitReaderError):
     """The folder of what a person should look at cannot be used."""
+
+
+class CloudError(DigitReaderError):
+    """A recogniser in a cloud did not say what an image shows."""
+
+
+class CloudSetupError(CloudError):
+    """Credentials, region or endpoint of a cloud are missing or refused: asking again is of no use."""
+
+
+class CloudThrottledError(CloudError):
+    """A cloud refuses so many requests, or a quota is used up."""
+
+
+class CloudTimeoutError(CloudError):
+    """A cloud cannot be reached, or does not answer in time."""
+
+
+class CloudResponseError(CloudError):
+    """A cloud refuses an image, fails, or answers what it should not."""

@@ -1,4 +1,4 @@
-"""Write the measured numbers of the README and of the model card from the result files.
+"""Write the measured numbers of the README and of the documentation from the result files.
 
 A block between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is replaced by what the function NAME returns.
 
@@ -25,7 +25,7 @@ from experiments.reader_tables import (
     samples,
 )
 from experiments.runs import ROOT, Row, read_card, read_rows
-from experiments.service_tables import load, load_parts, service_goals
+from experiments.service_tables import load, load_parts, measured, service_goals
 from experiments.study_tables import (
     architectures,
     compute,
@@ -46,7 +46,7 @@ from experiments.study_tables import (
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 from experiments.trust_tables import by_writer, corruptions, non_digits, promised, rejection, trust_goals
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "model_card.md")
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "model_card.md")
 
 
 def headline() -> str:
@@ -290,6 +290,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         load,
         load_parts,
         service_goals,
+        measured,
         drift,
         false_alarms,
         architectures,

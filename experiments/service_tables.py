@@ -1,8 +1,8 @@
-"""The README's tables of what the service bears, from the result files of the benchmarks."""
+"""Tables of what the service bears, and of how the benchmarks were made, from their result files."""
 
 from __future__ import annotations
 
-from benchmarks.results import read_result
+from benchmarks.results import RESULTS, read_result
 from experiments.tables import Goal, goal_table, percent, table
 
 
@@ -48,3 +48,14 @@ def load_parts() -> str:
         "a whole request, one at a time": 1e6 / result["measured"]["service"]["1"]["requests_a_second"],
     }
     return table(("part", "time"), [(name, f"{cost:,.0f} µs") for name, cost in parts.items()])
+
+
+def measured() -> str:
+    """Return the table of the benchmarks' result files, and how each was made."""
+    rows = []
+    for path in sorted(RESULTS.glob("*.json")):
+        made = read_result(path.stem)
+        seed = "–" if made["seed"] is None else made["seed"]
+        result = f"[`{path.stem}`](../benchmarks/results/{path.name})"
+        rows.append((result, f"`{made['command']}`", seed, made["machine"], made["versions"]["onnxruntime"]))
+    return table(("result", "command", "seed", "machine", "ONNX Runtime"), rows)

@@ -2,14 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run model readme experiments benchmarks release test lint clean
+.PHONY: setup run model readme experiments benchmarks release docs test lint clean
 
 setup: .venv/installed
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[cloud,dev,experiments,serve,zip]'
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[cloud,dev,docs,experiments,serve,zip]'
 	touch $@
 
 # The notebook top to bottom; the network's export and calibration; then the numbers of README.md from what was measured.
@@ -21,6 +21,7 @@ model: setup
 	$(BIN)/digits calibrate
 	$(BIN)/python -m experiments.committed
 	$(BIN)/python -m experiments.samples
+	$(BIN)/python -m experiments.tutorial
 
 readme: setup
 	$(BIN)/python -m experiments.readme
@@ -63,6 +64,10 @@ release:
 	$(MAKE) model
 	$(MAKE) benchmarks
 
+# The documentation, into site/; open site/index.html.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 test: setup lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
@@ -72,4 +77,4 @@ lint: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv runs build dist *.egg-info
+	rm -rf .venv runs build dist site *.egg-info

@@ -62,8 +62,10 @@ class DigitReader:
         two and `line_reader.json` of the third.
     threads : int
         Threads that read pictures side by side; 0 is one for each core. OpenCV has its own, see `cv2.setNumThreads`.
-    max_bytes, max_pixels : int
-        Larger files and images are refused.
+    max_bytes : int
+        Larger files are refused.
+    max_pixels : int
+        Larger images are refused.
 
     Raises
     ------

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from digitreader.data import Dataset, Writers, load_mnist, load_writers
 from digitreader.errors import DataNotFoundError
 from digitreader.reader import DigitReader
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REQUIRED_FIGURES = (
     "sample_digits",
@@ -65,6 +69,21 @@ def writers() -> Writers:
         return load_writers()
     except DataNotFoundError as error:
         pytest.skip(f"needs QMNIST's labels: {error}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser, or skip the test where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    from experiments.screenshot import chromium
+
+    with sync_playwright() as playwright:
+        one = chromium(playwright)
+        if one is None:
+            pytest.skip("NO BROWSER: apt install chromium, or playwright install chromium")
+        with one:
+            yield one
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ TOP_LEVEL = {
     "docs",
     "experiments",
     "figures",
+    "mkdocs.yml",
     "models",
     "notebooks",
     "pyproject.toml",

@@ -10,22 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from experiments.samples import STROKES, curve
-from experiments.screenshot import DESKTOP, PHONE, chromium, draw
+from experiments.screenshot import DESKTOP, PHONE, draw
 from tests.service.server import Server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return a browser."""
-    with sync_playwright() as playwright:
-        one = chromium(playwright)
-        if one is None:
-            pytest.skip("NO BROWSER: apt install chromium, or playwright install chromium")
-        with one:
-            yield one
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import typer
 
 from digitreader.errors import DigitReaderError, ImageError, MissingExtraError
 from digitreader.files import STDIN, expand
+from digitreader.formats import TARGETS, Format
 
 if TYPE_CHECKING:
     from digitreader.cloud.compare import Comparison
@@ -295,25 +296,39 @@ def evaluate(as_json: Json = False) -> None:
 
 
 @app.command()
-def export() -> None:
-    """Write models/mnist_cnn.onnx from models/mnist_cnn.keras, and check that both predict the same."""
+def export(
+    format: Annotated[
+        Format, typer.Option(help="onnx is what the reader uses; the others are for phones and servers.")
+    ] = Format.ONNX,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file, or the folder of a SavedModel, to write; without it, models/mnist_cnn.onnx, or one in "
+            "runs/exports/.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write models/mnist_cnn.keras in another format, and check that both decide the same on MNIST's test images.
+
+    An export that differs by more than its format may is refused. Quantised formats need MNIST's training images.
+    """
+    suffix = TARGETS[format].suffix
+    if out and suffix and out.suffix != suffix:
+        raise typer.BadParameter(f"the export is a {suffix} file: name it so", param_hint="--out")
     with _errors_for_people():
-        from digitreader.data import load_mnist
-        from digitreader.export import check_parity, export_onnx
+        from digitreader.data import MNIST, load_mnist
+        from digitreader.export import export as write
         from digitreader.training import MODEL, find_root
 
-        keras_path = find_root(Path.cwd()) / MODEL
-        onnx_path = keras_path.with_suffix(".onnx")
-        images = load_mnist(fallback=True).x_test
-        candidate = onnx_path.with_suffix(".part.onnx")
-        try:
-            export_onnx(keras_path, candidate)
-            difference = check_parity(keras_path, candidate, images)
-            candidate.replace(onnx_path)  # only if it predicts the same
-        finally:
-            candidate.unlink(missing_ok=True)
+        root = find_root(Path.cwd())
+        data = load_mnist(fallback=not format.quantised)
+        parity = write(root / MODEL, out or root / TARGETS[format], format, data, overwrite=out is None)
+    if data.source != MNIST:
+        typer.echo(f"NOT CHECKED ON MNIST, but on {data.source}.")
     typer.echo(
-        f"{onnx_path.name}: differs from {keras_path.name} by at most {difference:.1e} on {len(images):,} images"
+        f"{out or TARGETS[format]}: differs from {MODEL.name} by at most {parity.difference:.1e} on {parity.images:,} "
+        f"images; {parity.changed:,} decisions change; accuracy {parity.accuracy:.2%}, was {parity.keras_accuracy:.2%}"
     )
 
 

@@ -15,6 +15,7 @@ from digitreader.errors import TrainingError
 from experiments.adversarial_tables import adversarial
 from experiments.drift_tables import drift, false_alarms
 from experiments.explanation_tables import explanation_leads, explanations
+from experiments.export_tables import exports
 from experiments.promise_tables import promise
 from experiments.reader_tables import (
     digit_results,
@@ -293,6 +294,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         measured,
         drift,
         false_alarms,
+        exports,
         architectures,
         mnistnet,
         kinds_of_augmentation,

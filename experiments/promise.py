@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from tqdm import tqdm
 
 from digitreader.arrays import FloatArray
 from digitreader.calibrate import said_by_folds
+from digitreader.calibrate_fields import CERTIFYING, WAYS, kept_lines
+from digitreader.calibrate_fields import doubts as field_doubts
 from digitreader.data import load_mnist, load_writers
 from digitreader.decision import combined, evidence
 from digitreader.errors import CalibrationError
@@ -36,7 +39,6 @@ from experiments.lines import validation_mask
 from experiments.reader_network import certifying_networks
 from experiments.runs import RESULTS, Row, write_rows
 
-RISKS = (0.0005, 0.001, 0.002, 0.005)
 SPLITS = 200
 SEED = 0
 BY_WRITER = {"independent": False, "by writer": True}  # what errors are taken for
@@ -46,7 +48,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Readings:
-    """Readings by networks that saw neither the digit nor anything by its writer.
+    """Readings by networks that saw neither what is read nor anything by its writer.
 
     Attributes
     ----------
@@ -87,7 +89,24 @@ def digits() -> Readings:
     )
 
 
-KINDS: dict[str, Callable[[], Readings]] = {"digits": digits}
+def lines(way: str) -> Readings:
+    """Return the readings that certify the thresholds of fields, see `digitreader.calibrate_fields`."""
+    kept, scale, place = kept_lines(RESULTS / CERTIFYING), DigitReader().field_calibration, list(WAYS).index(way)
+    slope, offset, _ = getattr(scale, way)
+    return Readings(
+        field_doubts(kept.margins[place], slope, offset),
+        kept.right[place],
+        kept.usable[place],
+        kept.writers,
+        [kept.model_sha256],
+    )
+
+
+KINDS: dict[str, tuple[Callable[[], Readings], Sequence[float]]] = {
+    "digits": (digits, (0.0005, 0.001, 0.002, 0.005)),
+    **{meaning: (partial(lines, way), (0.005, 0.01, 0.02)) for way, meaning in WAYS.items()},
+}
+"""Readings, and the risks that are promised of them."""
 
 
 def rows_by_writer(writers: npt.NDArray[np.int32]) -> list[Rows]:
@@ -160,9 +179,9 @@ def main() -> None:
     """Check every kind of readings, risk and method, and write results/promise.json."""
     rows: list[Row] = []
     how = provenance("python -m experiments.promise", "numpy", "scipy")
-    for kind, read in KINDS.items():
+    for kind, (read, risks) in KINDS.items():
         readings = read()
-        for risk in RISKS:
+        for risk in risks:
             for errors, clustered in BY_WRITER.items():
                 started = time.perf_counter()
                 row = {

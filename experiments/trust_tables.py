@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from benchmarks.results import read_result
+from digitreader.calibrate_fields import WAYS
 from digitreader.recognizer import MODELS
 from experiments.non_digits import LIKE_DIGITS
 from experiments.runs import read_rows
@@ -128,7 +129,24 @@ def promised() -> str:
         f"At the thresholds in use, with {percent(found['confidence_in_the_risk'], 0)} confidence at most "
         f"{percent(found['risk'], 2)} of the accepted digits are wrong; of the {digits['images']:,} digits by "
         f"{digits['writers']} writers that certify it, {percent(accepted / digits['images'], 1)} are accepted, "
-        f"of which {wrong} are wrong ({percent(wrong / accepted, 3)})."
+        f"of which {wrong} are wrong ({percent(wrong / accepted, 3)}). " + _promised_of_fields()
+    )
+
+
+def _promised_of_fields() -> str:
+    """Return the same of fields."""
+    found = json.loads((MODELS / "line_reader.json").read_text())
+    of_ways = []
+    for way, meaning in WAYS.items():
+        certifying = found[way]["certifying"]
+        wrong, accepted = certifying["wrong_among_accepted"], certifying["accepted"]
+        of_ways.append(
+            f"{percent(accepted / certifying['lines'], 1)} are accepted as {meaning}, of which {wrong} are wrong "
+            f"({percent(wrong / accepted, 2)})"
+        )
+    return (
+        f"Of the accepted fields at most {percent(found['risk'], 2)} are wrong; of the {certifying['lines']:,} lines "
+        f"by {certifying['writers']} writers that certify it, {' and '.join(of_ways)}."
     )
 
 

@@ -9,7 +9,7 @@ setup: .venv/installed
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[cloud,dev,docs,experiments,serve,zip]'
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[cloud,dev,docs,experiments,scale,serve,zip]'
 	touch $@
 
 # The notebook top to bottom; the network's export and calibration; then the numbers of README.md from what was measured.
@@ -50,7 +50,7 @@ experiments: setup
 # What the reader and the service reach, on this machine. Needs wrk.
 benchmarks: setup
 	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_INDEX) --editable '.[backends,bench]'
-	for benchmark in mnist wild foreign non_digits corruptions drift explanations fields speed exports architectures bad_input load soak; do \
+	for benchmark in mnist wild foreign non_digits corruptions drift explanations fields speed exports architectures bad_input load soak batch; do \
 	    $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 	$(BIN)/python -m benchmarks.figures
 	$(BIN)/python -m benchmarks.trust_figures

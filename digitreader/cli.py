@@ -402,6 +402,59 @@ def drift(
         raise typer.Exit(3)
 
 
+@app.command()
+def batch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A folder, a tar (also .tar.gz), a Parquet file of image bytes, or a URL of one, such as s3://…",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", file_okay=False, help="Folder of Parquet files.", show_default=False)
+    ],
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Each picture shows a line of digits; else one digit.")
+    ] = False,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Lines: how many digits each has, hyphens aside.", show_default=False)
+    ] = None,
+    zip_codes: Annotated[bool, typer.Option("--zip", help="Lines: each is a US ZIP code.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read; one for each core.", show_default=False)
+    ] = None,
+    part_size: Annotated[
+        int, typer.Option(min=1, help="Pictures a file; what is begun of one is lost at a kill.")
+    ] = 1000,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Read on a Ray cluster: auto, HOST:PORT, or local.", show_default=False),
+    ] = None,
+) -> None:
+    """Read any number of pictures into Parquet, one row each, whatever happens.
+
+    A job that was stopped, even by kill -9, goes on when the same command is run again. A picture that cannot be read
+    is a row with an error, and no failure.
+    """
+    with _errors_for_people():
+        try:
+            from digitreader.batch.plan import Options
+            from digitreader.batch.run import run
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"{error.name} is not installed, which batch jobs need: pip install 'digitreader[batch]'"
+            ) from error
+
+        lines = lines or length is not None or zip_codes
+        decisions = run(source, out, Options(lines, length, zip_codes, part_size), jobs=jobs, ray=ray)
+    typer.echo(
+        f"{decisions.total():,} pictures: {decisions['accept']:,} accepted, {decisions['review']:,} to review, "
+        f"{decisions['error']:,} not readable: {out}"
+    )
+
+
 def _names(files: Sequence[str]) -> list[str]:
     """Return the files that the arguments name."""
     if "" in files:

@@ -37,6 +37,10 @@ class BlankImageError(ImageError):
     """The image shows no ink."""
 
 
+class CrashError(ImageError):
+    """Reading the image ended the process that read it, again and again."""
+
+
 class ModelError(DigitReaderError):
     """A file of the model is missing, damaged, or does not belong to the others."""
 
@@ -79,3 +83,19 @@ class CloudTimeoutError(CloudError):
 
 class CloudResponseError(CloudError):
     """A cloud refuses an image, fails, or answers what it should not."""
+
+
+class BatchError(DigitReaderError):
+    """A batch job cannot be started, continued or finished."""
+
+
+class InputError(BatchError):
+    """What a batch job is to read is missing or damaged, or cannot be reached."""
+
+
+class JobChangedError(BatchError):
+    """The output folder holds a job with another input, other networks or other options."""
+
+
+class JobBusyError(BatchError):
+    """Another process works on the same job."""

@@ -1,0 +1,82 @@
+"""Runs a batch job to its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from tqdm import tqdm
+
+from digitreader.batch.plan import Job, Options, opened
+from digitreader.batch.workers import read_here
+from digitreader.errors import BatchError, MissingExtraError
+from digitreader.zip_codes import existing_codes
+
+LOG_SECONDS = 10  # between two lines of progress, at least, where there is no terminal
+LOG_LINE = "{n_fmt} of {total_fmt} pictures, {rate_fmt}, {remaining} left\n"
+
+
+def run(name: str, folder: Path, options: Options, *, jobs: int | None = None, ray: str | None = None) -> Counter[str]:
+    """Read what has not been read of a job, and return how many pictures each decision has, `error` included.
+
+    Parameters
+    ----------
+    name : str
+        The input: a folder, a tar or a Parquet file, or a URL of one.
+    folder : Path
+        Where the readings go.
+    options : Options
+    jobs : int, optional
+        Processes, or workers on Ray; else one for each core.
+    ray : str, optional
+        Address of a Ray cluster to read on.
+
+    Raises
+    ------
+    BatchError
+        If the job cannot be started, continued or finished; see `digitreader.batch.plan.opened`.
+    MissingExtraError
+        If a package is missing that this input, the options or Ray need.
+    """
+    if options.zip_codes:
+        existing_codes()  # what is missing is told before anything is begun
+    with opened(name, folder, options) as job:
+        missing = job.missing()
+        done = job.inputs - sum(map(job.size, missing))
+        if missing:
+            if ray is None:
+                counts = read_here(job, missing, min(jobs or os.cpu_count() or 1, len(missing)))
+            else:
+                try:
+                    from digitreader.batch.on_ray import read_on_ray
+                except ModuleNotFoundError as error:
+                    raise MissingExtraError(
+                        f"{error.name} is not installed, which --ray needs: pip install 'digitreader[scale]'"
+                    ) from error
+                counts = read_on_ray(job, missing, jobs, ray)
+            style = {} if sys.stderr.isatty() else {"mininterval": LOG_SECONDS, "bar_format": LOG_LINE}
+            with tqdm(total=job.inputs, initial=done, unit=" pictures", **style) as progress:
+                for pictures in counts:
+                    progress.update(pictures)
+        return _finished(job)
+
+
+def _finished(job: Job) -> Counter[str]:
+    """Return how many pictures each decision has, once all are there."""
+    decisions: Counter[str] = Counter()
+    try:
+        parts = ds.dataset([str(job.path(part)) for part in job.parts()], format="parquet")
+        for batch in parts.to_batches(columns=["decision"]):
+            for count in batch["decision"].value_counts().to_pylist():
+                decisions[count["values"] or "error"] += count["counts"]
+    except (OSError, pa.ArrowException) as error:
+        raise BatchError(f"A part is damaged ({error}): delete it, and run the job again.") from error
+    if decisions.total() != job.inputs:
+        raise BatchError(f"{job.folder} holds {decisions.total():,} readings of {job.inputs:,} pictures.")
+    if job.source.spooled:
+        job.source.container.unlink(missing_ok=True)
+    return decisions

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from benchmarks.batch_figure import batch_growth
 from benchmarks.fields import STYLES
 from benchmarks.results import read_result
 from digitreader.data import load_mnist, load_writers
@@ -98,10 +99,11 @@ def curve(ax: Axes, points: Sequence[Sequence[float]], name: str, colour: str) -
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw all."""
     with plt.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
         zip_fields()
         risk_coverage()
+        batch_growth()
 
 
 if __name__ == "__main__":

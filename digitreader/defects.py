@@ -39,7 +39,8 @@ def _without_struck_pixels(pixels: ByteArray) -> ByteArray:
     A pixel of a stroke, however thin, has two neighbours of its kind; one that is struck seldom has.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    if np.count_nonzero(cv2.absdiff(grey, cv2.medianBlur(grey, 3)) >= APART) < STRUCK * grey.size:
+    middle = cv2.medianBlur(grey, 3)
+    if np.count_nonzero(cv2.absdiff(grey, middle) >= APART) < STRUCK * grey.size:
         return pixels
     around = _neighbours(grey.astype(np.float32))
     brighter, darker = ((sign * (around - grey) >= APART).sum(axis=0) for sign in (1, -1))
@@ -47,7 +48,8 @@ def _without_struck_pixels(pixels: ByteArray) -> ByteArray:
     if struck.mean() < STRUCK:
         return pixels
     around[_neighbours(struck)] = np.nan
-    around[:, np.isnan(around).all(axis=0)] = cv2.medianBlur(grey, 3)[np.isnan(around).all(axis=0)]
+    alone = np.isnan(around).all(axis=0)
+    around[:, alone] = middle[alone]
     found = np.where(struck, np.nanmedian(around, axis=0), grey)
     return cv2.cvtColor(np.rint(found).astype(np.uint8), cv2.COLOR_GRAY2RGB)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from digitreader.errors import TrainingError
 from experiments.adversarial_tables import adversarial
+from experiments.capacity import assumptions, capacity
 from experiments.drift_tables import drift, false_alarms
 from experiments.explanation_tables import explanation_leads, explanations
 from experiments.export_tables import exports
@@ -47,7 +48,12 @@ from experiments.study_tables import (
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 from experiments.trust_tables import by_writer, corruptions, non_digits, promised, rejection, trust_goals
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "model_card.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "benchmarks.md",
+    ROOT / "docs" / "capacity.md",
+    ROOT / "docs" / "model_card.md",
+)
 
 
 def headline() -> str:
@@ -260,6 +266,8 @@ def backends() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     block.__name__: block
     for block in (
+        assumptions,
+        capacity,
         headline,
         split,
         layers,

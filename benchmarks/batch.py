@@ -1,6 +1,7 @@
 """How fast `digits batch` reads, alone and on Ray, with one process and two; and what growth costs.
 
-    python -m benchmarks.batch
+    python -m benchmarks.batch rates
+    python -m benchmarks.batch growth
 
 The rate is what more pictures cost: of two runs of different sizes, the pictures that one has more, over the seconds
 that it takes more; the rest is the start. Growth is measured on a Parquet file of tiny pictures and on a folder of
@@ -133,27 +134,30 @@ def growth(folder: Path, largest: int) -> dict[str, list[dict[str, float]]]:
 
 
 def main() -> None:
-    """Measure and write results/batch.json."""
+    """Measure and write results/batch.json or results/batch_growth.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--largest", type=int, default=LARGEST, help="pictures of the largest job")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("what", choices=("rates", "growth"))
+    parser.add_argument("--largest", type=int, default=LARGEST, help="pictures of the largest job of `growth`")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of `rates`")
     options = parser.parse_args()
+    made = {
+        "command": f"python -m benchmarks.batch {options.what}",
+        "seed": None,
+        "cores": os.cpu_count(),
+        "libraries": {name: version(name) for name in ("pyarrow", "ray")},
+    }
     with tempfile.TemporaryDirectory() as folder:
-        measured = rates(Path(folder), options.rounds)
-        write_result(
-            "batch",
-            "python -m benchmarks.batch",
-            seed=None,
-            cores=os.cpu_count(),
-            libraries={name: version(name) for name in ("pyarrow", "ray")},
-            rounds=options.rounds,
-            rates=measured,
-            efficiency={
-                where: measured[f"{where}, 2"]["pictures_a_second"] / measured[f"{where}, 1"]["pictures_a_second"] / 2
-                for where in ("processes", "Ray workers")
-            },
-            growth=growth(Path(folder), options.largest),
-        )
+        if options.what == "growth":
+            write_result("batch_growth", **made, growth=growth(Path(folder), options.largest))
+        else:
+            measured = rates(Path(folder), options.rounds)
+            write_result("batch", **made, rounds=options.rounds, rates=measured, efficiency=efficiency(measured))
+
+
+def efficiency(measured: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return which share of twice the rate of one process, or worker, two have."""
+    rate = {name: found["pictures_a_second"] for name, found in measured.items()}
+    return {where: rate[f"{where}, 2"] / rate[f"{where}, 1"] / 2 for where in ("processes", "Ray workers")}
 
 
 if __name__ == "__main__":

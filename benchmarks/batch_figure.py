@@ -11,7 +11,7 @@ from experiments.figures import COLOURS, save
 def batch_growth() -> None:
     """Draw what a job of more pictures costs, read from a folder and from a Parquet file."""
     figure, (seconds, memory) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    for (kind, jobs), colour in zip(read_result("batch")["growth"].items(), COLOURS, strict=False):
+    for (kind, jobs), colour in zip(read_result("batch_growth")["growth"].items(), COLOURS, strict=False):
         counts = [job["pictures"] for job in jobs]
         seconds.plot(counts, [job["seconds"] for job in jobs], "o-", color=colour, label=kind)
         memory.plot(counts, [job["bytes"] / 1e6 for job in jobs], "o-", color=colour, label=kind)

@@ -1,0 +1,107 @@
+"""What machines a day's mail takes, and what they cost: arithmetic on what was measured.
+
+    python -m experiments.capacity
+    python -m experiments.capacity --price 0.25 --busy 0.5
+
+A machine is one like that of the benchmarks, with two cores. Pictures do not depend on each other, so that machines add
+up; what is lost to starting, waiting and peaks is in `BUSY`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks.results import read_result
+from experiments.tables import table
+
+DAYS = (25e6, 100e9)  # digits a day
+ZIP_DIGITS = 5
+HOURS = 24
+BUSY = 0.6  # share of the time in which a machine reads: mail comes in waves, machines fail
+PRICE = 0.10  # US dollars an hour for a machine of two cores: an assumption, near what clouds list on demand
+
+
+class Way(NamedTuple):
+    """A way to read, with the digits that a machine reads in a second."""
+
+    name: str
+    rate: float
+
+
+class Need(NamedTuple):
+    """What a day's digits take."""
+
+    machine_hours: float
+    machines: int
+    dollars: float
+
+
+def ways() -> Iterator[Way]:
+    """Yield the ways to read, the fastest per digit first in what they are given: arrays, lines, files, requests."""
+    speed, batch, load = (read_result(name) for name in ("speed", "batch", "load"))
+    yield Way("arrays of digits in memory, `predict_proba`", speed["batches"]["images_a_second"])
+    # A field is read on one core.
+    yield Way("pictures of ZIP codes, `read`", ZIP_DIGITS * speed["cores"] * 1000 / speed["field_ms"])
+    yield Way("files of a digit each, `digits batch`", batch["rates"]["processes, 2"]["pictures_a_second"])
+    yield Way("the same on Ray, `--ray`", batch["rates"]["Ray workers, 2"]["pictures_a_second"])
+    yield Way("requests of a digit each, the service", load["measured"]["a worker a core"]["64"]["requests_a_second"])
+
+
+def need(digits: float, rate: float, *, busy: float = BUSY, price: float = PRICE) -> Need:
+    """Return what a day's digits take.
+
+    Parameters
+    ----------
+    digits : float
+        A day.
+    rate : float
+        Digits a second of a machine that reads without a pause.
+    busy : float
+        Share of the time in which it reads.
+    price : float
+        US dollars an hour.
+    """
+    machine_hours = digits / rate / busy / 3600
+    machines = math.ceil(machine_hours / HOURS)
+    return Need(machine_hours, machines, machine_hours * price)
+
+
+def capacity(busy: float = BUSY, price: float = PRICE) -> str:
+    """Return the table of machines, time and cost for each way to read."""
+    rows = []
+    for way in ways():
+        cells = [way.name, f"{way.rate:,.0f}"]
+        for digits in DAYS:
+            needed = need(digits, way.rate, busy=busy, price=price)
+            cells += [f"{needed.machines:,}", f"{needed.machine_hours:,.1f}", f"{needed.dollars:,.2f}"]
+        rows.append(cells)
+    header = ["of what, and how", "digits a second of a machine"]
+    for digits in DAYS:
+        header += [f"{digits:,.0f} digits a day: machines", "hours of a machine", "US dollars a day"]
+    return table(header, rows)
+
+
+def assumptions() -> str:
+    """Return what the table supposes."""
+    efficiency = read_result("batch")["efficiency"]
+    return (
+        f"A machine has two cores and costs {PRICE:.2f} US dollars an hour; it reads {BUSY:.0%} of the time. From one "
+        f"process to two, `digits batch` keeps {efficiency['processes']:.0%} of the rate of each, and Ray "
+        f"{efficiency['Ray workers']:.0%}: of the same two cores. Machines are taken to add up."
+    ).replace("%", " %")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--busy", type=float, default=BUSY, help="share of the time in which a machine reads")
+    parser.add_argument("--price", type=float, default=PRICE, help="US dollars an hour of a machine")
+    given = parser.parse_args()
+    print(capacity(given.busy, given.price))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The arithmetic of machines, time and cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.capacity import DAYS, HOURS, capacity, need, ways
+
+
+def test_a_machine_that_reads_half_of_the_time_reads_half_as_much_a_day() -> None:
+    digits = 10 * 3600 * HOURS * 0.5  # what it reads in a day, at ten a second
+    assert need(digits, 10, busy=0.5, price=2) == (pytest.approx(HOURS), 1, pytest.approx(2 * HOURS))
+    assert need(digits * 1.01, 10, busy=0.5, price=2).machines == 2
+    assert need(1, 10, busy=0.5, price=2).machines == 1
+
+
+def test_the_table_has_each_way_and_each_day() -> None:
+    lines = capacity().splitlines()
+    assert len(lines) == 2 + len(list(ways()))
+    assert all(f"{digits:,.0f}" in lines[0] for digits in DAYS)
+    dearer = capacity(price=1e6).splitlines()
+    assert all(one != other for one, other in zip(lines[2:], dearer[2:], strict=True))

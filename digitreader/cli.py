@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import cache
 from io import TextIOWrapper
@@ -236,8 +236,9 @@ def explain(
     names = _names([file])
     if len(names) != 1:
         raise typer.BadParameter(f"{file} stands for {len(names)} images, one is explained", param_hint="FILE")
-    if names[0] != STDIN and out.exists() and out.samefile(names[0]):
-        raise typer.BadParameter("the picture would replace the image", param_hint="--out")
+    with suppress(OSError):  # if one of them is not there, the other cannot be the same
+        if names[0] != STDIN and out.samefile(names[0]):
+            raise typer.BadParameter("the picture would replace the image", param_hint="--out")
     with _errors_for_people():
         from digitreader.explain import draw_explanation, hires_cam
         from digitreader.images import load_image

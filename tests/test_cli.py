@@ -231,7 +231,10 @@ def test_explain_writes_a_picture(pictures: Path, tmp_path: Path) -> None:
         assert np.asarray(picture).std() > 20
 
 
-def test_explain_says_what_is_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", [False, True])
+def test_explain_says_what_is_wrong(tmp_path: Path, older: bool) -> None:
+    if older:
+        (tmp_path / "why.png").write_bytes(b"an older one")
     done = digits("explain", tmp_path / "nowhere.png", "-o", tmp_path / "why.png")
     assert done.returncode == 1
     assert "nowhere.png cannot be read" in done.stderr

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitreader.arrays import ByteArray, FloatArray
+from digitreader.arrays import DAMAGED, ByteArray, FloatArray
 from digitreader.data import load_mnist, load_writers
 from digitreader.decision import (
     Calibration,
@@ -86,6 +86,21 @@ class Said:
         return Said(*(values[chosen] for values in vars(self).values()))
 
 
+def kept_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a file in which was kept what networks said.
+
+    Raises
+    ------
+    CalibrationError
+        If it is missing or damaged.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream) as kept:  # NumPy leaves open what it opens and cannot read
+            return dict(kept)
+    except (OSError, *DAMAGED) as error:
+        raise CalibrationError(f"What the networks said is not in {path} ({error!r}).") from error
+
+
 def said_by_folds(results: Path, without: npt.NDArray[np.integer]) -> Said:
     """Return what networks that saw nothing by their writers say of the training digits as plain pictures.
 
@@ -106,7 +121,7 @@ def said_by_folds(results: Path, without: npt.NDArray[np.integer]) -> Said:
     """
     try:
         by_digits, by_pictures = (
-            [dict(np.load(results / name.format(fold))) for fold in range(FOLDS)] for name in (DIGITS, PICTURES)
+            [kept_arrays(results / name.format(fold)) for fold in range(FOLDS)] for name in (DIGITS, PICTURES)
         )
         logits = np.zeros((sum(len(part["rows"]) for part in by_digits), 10), np.float32)
         for part in by_digits:
@@ -114,7 +129,7 @@ def said_by_folds(results: Path, without: npt.NDArray[np.integer]) -> Said:
         rows = np.concatenate([part["rows"] for part in by_pictures])
         pictures = np.concatenate([part["logits"] for part in by_pictures]).astype(np.float32)
         return Said(logits[rows], pictures, rows, np.full(len(rows), PLAIN, np.int8))[~np.isin(rows, without)]
-    except (IndexError, KeyError, OSError, ValueError) as error:
+    except (IndexError, KeyError, ValueError) as error:
         raise CalibrationError(f"What the networks said of digits is not in {results} ({error!r}).") from error
 
 
@@ -127,13 +142,13 @@ def said_in_validation(results: Path) -> Said:
         As `said_by_folds`.
     """
     try:
-        kept = [dict(np.load(results / PICTURES.format(fold))) for fold in range(FOLDS)]
+        kept = [kept_arrays(results / PICTURES.format(fold)) for fold in range(FOLDS)]
         logits, pictures, rows, ways = (
             np.concatenate([part[f"validation_{name}"] for part in kept])
             for name in ("logits", "pictures", "rows", "ways")
         )
         return Said(logits.astype(np.float32), pictures.astype(np.float32), rows, ways)
-    except (KeyError, OSError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise CalibrationError(f"What the networks said of digits is not in {results} ({error!r}).") from error
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from digitreader.calibrate import kept_arrays
 from digitreader.errors import CalibrationError
 from digitreader.guarantee import DELTA, certify
 from digitreader.provenance import provenance, write_json
@@ -61,9 +62,9 @@ def kept_lines(path: Path) -> Lines:
         If it is missing or damaged.
     """
     try:
-        with np.load(path) as kept:
-            return Lines(str(kept["model_sha256"]), *(kept[name] for name in list(Lines.__dataclass_fields__)[1:]))
-    except (KeyError, OSError, ValueError) as error:
+        kept = kept_arrays(path)
+        return Lines(str(kept["model_sha256"]), *(kept[name] for name in list(Lines.__dataclass_fields__)[1:]))
+    except KeyError as error:
         raise CalibrationError(f"What the line reader said of lines is not in {path} ({error!r}).") from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from digitreader.arrays import ByteArray
+from digitreader.arrays import DAMAGED, ByteArray
 from digitreader.errors import DataCorruptError, DataNotFoundError
 
 # QMNIST's extended labels, decompressed: name and SHA-256.
@@ -264,7 +263,7 @@ def _read_npz(path: Path) -> dict[str, ByteArray]:
                 arrays[file.npz_key] = array
     except KeyError as error:
         raise DataCorruptError(f"{path} is not Keras' mnist.npz: {error.args[0]}. Fetch it again.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except DAMAGED as error:
         raise DataCorruptError(f"{path} is damaged ({error}): fetch it again.") from error
     return arrays
 

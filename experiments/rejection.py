@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from benchmarks.load import microseconds
 from digitreader.arrays import ByteArray, FloatArray
-from digitreader.calibrate import FOLDS, PICTURES, PLAIN
+from digitreader.calibrate import FOLDS, PICTURES, PLAIN, kept_arrays
 from digitreader.data import load_mnist
 from digitreader.decision import calibrated, evidence
 from digitreader.provenance import provenance
@@ -141,7 +141,7 @@ def main() -> None:
     for fold in tqdm(range(FOLDS), unit="fold"):
         own = np.isin(pictures.rows, fold_rows("writer", fold))
         digits = pictures.images[own & (pictures.labels != NONE) & (pictures.ways == PLAIN) & validated[pictures.rows]]
-        of_digits, kept = recognizer.run(digits, "logits", "embedding"), dict(np.load(RESULTS / PICTURES.format(fold)))
+        of_digits, kept = recognizer.run(digits, "logits", "embedding"), kept_arrays(RESULTS / PICTURES.format(fold))
         exposed = odds(kept["validation_pictures"][kept["validation_ways"] == PLAIN])
         for kind in FAMILIES[fold]:
             others = pictures.images[own & (pictures.kinds == NON_DIGITS.index(kind))]

@@ -75,9 +75,11 @@ def test_what_was_kept_is_of_this_network_and_whole(models: Path, results: Path)
         np.savez(results / VALIDATION, **dict(kept) | {"model_sha256": np.array("0" * 64)})
     with pytest.raises(CalibrationError, match=r"another network.*experiments\.line_reader"):
         calibrate_fields(models, results)
-    (results / VALIDATION).write_bytes(b"no archive")
-    with pytest.raises(CalibrationError, match=r"validation\.npz"):
-        calibrate_fields(models, results)
+    whole = (RESULTS / VALIDATION).read_bytes()
+    for damaged in (b"", b"no archive", whole[: len(whole) // 2], whole[:1000] + bytes(1000) + whole[2000:]):
+        (results / VALIDATION).write_bytes(damaged)
+        with pytest.raises(CalibrationError, match=r"validation\.npz"):
+            calibrate_fields(models, results)
     with pytest.raises(CalibrationError, match=r"validation\.npz"):
         calibrate_fields(models, results / "elsewhere")
     assert not (models / "line_reader.json").exists()

@@ -11,7 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digitreader.calibrate import COMPOSED, PLAIN, RISK, ROUGH, Said, calibrate, choose_weight, validation_rows
+from digitreader.calibrate import (
+    COMPOSED,
+    DIGITS,
+    PICTURES,
+    PLAIN,
+    RISK,
+    ROUGH,
+    Said,
+    calibrate,
+    choose_weight,
+    said_by_folds,
+    validation_rows,
+)
 from digitreader.ctc import Candidate
 from digitreader.data import Dataset
 from digitreader.decision import (
@@ -165,6 +177,17 @@ def test_calibrating_without_what_was_kept_is_refused(models: Path, tmp_path: Pa
     with pytest.raises(CalibrationError, match="not in"):
         calibrate(models, tmp_path)
     assert not (models / "reader.json").exists()
+
+
+@pytest.mark.parametrize("name", [DIGITS, PICTURES])
+def test_what_was_kept_and_is_cut_off_is_named(tmp_path: Path, name: str) -> None:
+    for each in (DIGITS, PICTURES):
+        shutil.copytree((RESULTS / each).parent, (tmp_path / each).parent)
+    file = tmp_path / name.format(0)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CalibrationError, match=file.name):
+        said_by_folds(tmp_path, np.array([0]))
 
 
 def test_other_validation_images_are_refused(mnist: Dataset) -> None:

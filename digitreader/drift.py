@@ -134,14 +134,12 @@ def exported(metrics: str) -> Counts:
     DriftError
         If it is not such a text, or that of another version.
     MissingExtraError
-        If the extra `serve` is not installed.
+        If the extra `drift` is not installed.
     """
     try:
         from prometheus_client.parser import text_string_to_metric_families
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "prometheus_client is not installed, which reads metrics: pip install 'digitreader[serve]'"
-        ) from error
+        raise _missing(error) from error
 
     counts = count([])
     up_to = {"0.0": 0}  # Prometheus counts all up to a bound
@@ -193,6 +191,8 @@ def compare(reference: Counts, counts: Counts) -> dict[str, Shift]:
     ------
     DriftError
         If there are no readings, or the counts are of other kinds than the reference's.
+    MissingExtraError
+        If the extra `drift` is not installed.
 
     References
     ----------
@@ -211,8 +211,17 @@ def _check_alike(counts: Counts, other: Counts) -> None:
         raise DriftError("The counts are of another version of the service: compare what one version reads.")
 
 
+def _missing(error: ModuleNotFoundError) -> MissingExtraError:
+    return MissingExtraError(
+        f"{error.name} is not installed, which comparing a service's readings needs: pip install 'digitreader[drift]'"
+    )
+
+
 def _shift(reference: Mapping[str, int], counts: Mapping[str, int]) -> Shift:
-    from scipy.stats import MonteCarloMethod, chi2_contingency
+    try:
+        from scipy.stats import MonteCarloMethod, chi2_contingency
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
 
     table = np.array([[reference[name], number] for name, number in counts.items()]).T
     if not table.sum(axis=1).all():

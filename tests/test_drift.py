@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -138,10 +138,16 @@ def test_an_unknown_reason_is_of_another_version() -> None:
         exported('digits_decisions_total{decision="review",kind="digit",reason="upside_down"} 2.0\n')
 
 
-def test_metrics_are_read_with_the_extra_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "prometheus_client.parser", None)
-    with pytest.raises(MissingExtraError, match="serve"):
-        exported("")
+@pytest.mark.parametrize(
+    ("module", "call"),
+    [("prometheus_client.parser", lambda: exported("")), ("scipy.stats", lambda: compare(REFERENCE, REFERENCE))],
+)
+def test_what_is_not_installed_is_named(
+    module: str, call: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"{module} is not installed.*digitreader\[drift\]"):
+        call()
 
 
 @pytest.fixture

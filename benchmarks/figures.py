@@ -20,11 +20,10 @@ from digitreader.data import load_mnist, load_writers
 from digitreader.decision import length_of
 from digitreader.reader import DigitReader
 from experiments.compose import Line, lines
-from experiments.runs import ROOT
+from experiments.figures import COLOURS, save
 
-FIGURES = ROOT / "figures"
 SEED = 11
-COLOURS = {"accept": "#0072b2", "review": "#d55e00"}
+OF_DECISION = {"accept": "#0072b2", "review": "#d55e00"}
 FLOOR = 1e-4  # rates of 0 are drawn here, on the logarithmic axis
 
 
@@ -45,14 +44,13 @@ def zip_fields() -> None:
         for ax, line in zip(row, composed, strict=True):
             draw_field(ax, line, reader)
         row[0].set_ylabel(name.replace(" and ", "\nand "), rotation=0, ha="right", va="center")
-    figure.savefig(FIGURES / "zip_fields.png", dpi=150)
-    plt.close(figure)
+    save(figure, "zip_fields")
 
 
 def draw_field(ax: Axes, line: Line, reader: DigitReader) -> None:
     """Draw a field, its boxes, and above it what it says and what was read, its length known."""
     reading = reader.read(line.picture.pixels, length_of(line.text))
-    colour = COLOURS[reading.decision]
+    colour = OF_DECISION[reading.decision]
     ax.imshow(line.picture.pixels, interpolation="antialiased")
     for digit in reading.digits:
         left, top, right, bottom = digit.box
@@ -73,8 +71,7 @@ def risk_coverage() -> None:
     label = f"the goal's {digits['coverage']:.1%}"
     left.axvline(digits["coverage"], color="0.6", linewidth=1, linestyle=":", label=label)
     left.set(title="digits", xlim=(0.9, 1))
-    colours = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
-    for (name, style), colour in zip(fields["styles"].items(), colours, strict=True):
+    for (name, style), colour in zip(fields["styles"].items(), COLOURS, strict=True):
         curve(right, style["risk_coverage"], name, colour)
         right.plot(1 - style["in_review"], max(style["wrong_among_accepted"], FLOOR), "o", color=colour)
     right.set(title="fields (dots: the threshold in use)", xlim=(0.6, 1))
@@ -88,8 +85,7 @@ def risk_coverage() -> None:
         ax.grid(alpha=0.3)
     left.legend(fontsize=8, loc="upper left")
     right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    figure.savefig(FIGURES / "risk_coverage.png", dpi=150)
-    plt.close(figure)
+    save(figure, "risk_coverage")
 
 
 def curve(ax: Axes, points: Sequence[Sequence[float]], name: str, colour: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import cv2
@@ -63,7 +64,8 @@ def rates(right: Flags, accepted: Flags, right_alone: Flags) -> dict[str, Any]:
 def main() -> None:
     """Corrupt, read, write results/corruptions.json."""
     measured = {}
-    with ProcessPoolExecutor() as pool:
+    # Without MNIST_DIR, TensorFlow runs here to load MNIST: a forked process could wait for its locks forever.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         firsts = range(0, len(load_mnist().x_test), CHUNK)
         for name in (NONE, *CORRUPTIONS):
             chunks = pool.map(read_chunk, [name] * len(firsts), firsts)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import cv2
@@ -160,7 +161,8 @@ def main() -> None:
     writers = load_writers()
     census = frozenset(writers.test[writers.census_test].tolist())
     measured = {}
-    with ProcessPoolExecutor(arguments.jobs) as pool:
+    # Without MNIST_DIR, TensorFlow runs here to load MNIST: a forked process could wait for its locks forever.
+    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
         for name in STYLES:
             numbers = range(COUNT // CHUNK)
             chunks = pool.map(read_chunk, [name] * len(numbers), numbers)

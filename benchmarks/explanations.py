@@ -47,6 +47,7 @@ from digitreader.arrays import FloatArray
 from digitreader.data import load_mnist, load_writers
 from digitreader.explain import grad_cam, hires_cam
 from digitreader.recognizer import Recognizer, as_input
+from experiments.bootstrap import interval, resampled_means
 
 SEED = 0
 DIGITS = 500
@@ -55,7 +56,6 @@ SHARES = np.linspace(0, 1, 29)  # of what is changed: 28 of the 784 pixels a ste
 REACH = 2  # pixels from the middle of an occluding square to its edge: 5 × 5, about as wide as two strokes
 BLUR = 5  # RISE's standard deviation, in pixels: no digit of 20 pixels can be read through it
 COARSE = 7  # side of the last feature maps
-RESAMPLES = 2000
 SCORES = ("deletion", "insertion", "insertion, blurred", "deletion, equal ink", "insertion, equal ink")
 EXPLAINER = "HiResCAM"
 
@@ -152,11 +152,7 @@ def measure(network: Recognizer, images: npt.NDArray[np.uint8]) -> dict[str, Flo
 
 def mean_and_interval(values: npt.NDArray[Any], writers: npt.NDArray[np.int32]) -> list[float]:
     """Return the mean of values (n,) and its 95 % interval, by bootstrap over the writers (n,) of the digits."""
-    _, writer = np.unique(writers, return_inverse=True)
-    count, total = np.bincount(writer), np.bincount(writer, values)
-    draws = np.random.default_rng(SEED).integers(len(count), size=(RESAMPLES, len(count)))
-    means = total[draws].sum(axis=1) / count[draws].sum(axis=1)
-    return [float(number) for number in (values.mean(), *np.quantile(means, [0.025, 0.975]))]
+    return [float(values.mean()), *interval(resampled_means(values, writers, seed=SEED))]
 
 
 def summary(found: dict[str, FloatArray], writers: npt.NDArray[np.int32]) -> dict[str, Any]:

@@ -26,13 +26,13 @@ from digitreader.data import Dataset, Writers, load_mnist, load_writers
 from digitreader.decision import FieldReading
 from digitreader.errors import ImageError
 from digitreader.reader import DigitReader
+from experiments import bootstrap
 from experiments.compose import FIELDS, PLAIN, Line, lines
 
 COMMAND = "python -m benchmarks.fields"
 SEED = 2026
 COUNT = 5000
 CHUNK = 50
-RESAMPLES = 2000
 COVERAGES = (0.95, 0.88)  # at which the goals are stated
 STYLES = {name: (style, 5) for name, style in FIELDS.items()} | {"ZIP+4": (PLAIN, 9)}
 
@@ -89,14 +89,9 @@ def outcome(line: Line, reading: FieldReading | ImageError, blind: FieldReading 
 
 def interval(outcomes: Sequence[Outcome], kept: npt.NDArray[np.bool_]) -> list[float]:
     """Return the 95 % interval of the share of wrong lines among those kept, by bootstrap over writers."""
-    _, writer = np.unique([outcome.writer for outcome in outcomes], return_inverse=True)
-    wrong = np.array([not outcome.right for outcome in outcomes]) & kept
-    lines_of = np.bincount(writer, weights=kept)
-    wrong_of = np.bincount(writer, weights=wrong)
-    rng = np.random.default_rng(SEED)
-    draws = rng.integers(len(lines_of), size=(RESAMPLES, len(lines_of)))
-    rates = wrong_of[draws].sum(axis=1) / np.maximum(lines_of[draws].sum(axis=1), 1)
-    return [float(bound) for bound in np.quantile(rates, [0.025, 0.975])]
+    wrong = np.array([not outcome.right for outcome in outcomes])
+    writers = np.array([outcome.writer for outcome in outcomes])
+    return bootstrap.interval(bootstrap.resampled_means(wrong, writers, seed=SEED, kept=kept))
 
 
 def least_doubtful_first(outcomes: Sequence[Outcome]) -> npt.NDArray[np.int64]:
@@ -169,7 +164,9 @@ def main() -> None:
             outcomes = [outcome for chunk in tqdm(chunks, name, len(numbers)) for outcome in chunk]
             measured[name] = summary(outcomes, census)
     networks = ["line_reader.onnx"]
-    write_result("fields", COMMAND, networks=networks, seed=SEED, split="test", resamples=RESAMPLES, styles=measured)
+    write_result(
+        "fields", COMMAND, networks=networks, seed=SEED, split="test", resamples=bootstrap.RESAMPLES, styles=measured
+    )
 
 
 if __name__ == "__main__":

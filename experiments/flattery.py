@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from digitreader.data import load_mnist, load_writers
 from digitreader.provenance import provenance
+from experiments.bootstrap import resampled_means
 from experiments.crossval import kept, out_of_fold
 from experiments.runs import write_rows
 
-RESAMPLES = 2000
 SEED = 0
 
 
@@ -37,15 +37,13 @@ def compare(
         alone; `difference`, the error rate by writer less that by image; and its `standard_error`, by bootstrap over
         the writers, since errors of one come together.
     """
-    _, writer = np.unique(writers, return_inverse=True)
-    digits, lost = np.bincount(writer), np.bincount(writer, by_writer.astype(float) - by_image)
-    drawn = np.random.default_rng(SEED).integers(len(digits), size=(RESAMPLES, len(digits)))
+    lost = by_writer.astype(float) - by_image
     return {
-        "writers": len(digits),
+        "writers": len(np.unique(writers)),
         "by_writer_only": int((by_writer & ~by_image).sum()),
         "by_image_only": int((by_image & ~by_writer).sum()),
-        "difference": float(lost.sum() / digits.sum()),
-        "standard_error": float((lost[drawn].sum(axis=1) / digits[drawn].sum(axis=1)).std(ddof=1)),
+        "difference": float(lost.sum() / len(lost)),
+        "standard_error": float(resampled_means(lost, writers, seed=SEED).std(ddof=1)),
     }
 
 

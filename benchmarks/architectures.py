@@ -13,6 +13,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from benchmarks.speed import seconds
 from digitreader.arrays import FloatArray
 from digitreader.data import load_mnist
 from digitreader.export import write_onnx
-from digitreader.provenance import provenance
 from digitreader.recognizer import BATCH, as_input, open_session
 from experiments import torch_mnistnet
 from experiments.architectures import TORCH
@@ -124,7 +124,7 @@ def main() -> None:
         "python -m benchmarks.architectures",
         networks=[],
         seed=SEED,
-        torch=provenance("", "torch")["versions"]["torch"],
+        torch=version("torch"),
         threads=1,
         batch=BATCH,
         microseconds={

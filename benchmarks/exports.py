@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,13 @@ from digitreader.data import load_mnist
 from digitreader.export import CALIBRATION_IMAGES, CALIBRATION_SEED, export
 from digitreader.formats import TARGETS, Format
 from digitreader.parity import open_export, open_keras
-from digitreader.provenance import provenance
 from digitreader.recognizer import MODELS, as_input, sha256
 
 KERAS = "keras"
 NETWORK = MODELS / "mnist_cnn.keras"
 THREADS = (1, 2)
-BATCHES = (1, 256, 1024)
 ROUNDS = 9
-IMAGES = {1: 64, 256: 1024, 1024: 1024}  # a round
+IMAGES = {1: 64, 256: 1024, 1024: 1024}  # a round, by the size of the batch
 
 
 def size(path: Path) -> int:
@@ -50,14 +49,14 @@ def in_turns(folder: Path, threads: int) -> dict[str, dict[int, float]]:
     images = as_input(load_mnist().x_test[: max(IMAGES.values())])
     networks = {KERAS: open_keras(NETWORK)}
     networks |= {format: open_export(folder / TARGETS[format], format, threads=threads) for format in Format}
-    times: dict[str, dict[int, list[float]]] = {name: {batch: [] for batch in BATCHES} for name in networks}
+    times: dict[str, dict[int, list[float]]] = {name: {batch: [] for batch in IMAGES} for name in networks}
     for turn in tqdm(range(ROUNDS + 1), f"{threads} threads"):
-        for batch in BATCHES:
-            parts = [images[first : first + batch] for first in range(0, IMAGES[batch], batch)]
+        for batch, count in IMAGES.items():
+            parts = [images[first : first + batch] for first in range(0, count, batch)]
             for name, predict in networks.items():
                 taken = seconds(lambda predict=predict, parts=parts: [predict(part) for part in parts])  # type: ignore[misc]
                 if turn:  # the first one warms up
-                    times[name][batch].append(1e6 * taken / IMAGES[batch])
+                    times[name][batch].append(1e6 * taken / count)
     return {
         name: {batch: statistics.median(found) for batch, found in batches.items()} for name, batches in times.items()
     }
@@ -81,7 +80,7 @@ def main() -> None:
         "python -m benchmarks.exports",
         networks=["mnist_cnn.onnx"],
         keras_sha256=sha256(NETWORK),
-        litert=provenance("", "ai-edge-litert")["versions"]["ai-edge-litert"],
+        litert=version("ai-edge-litert"),
         seed=CALIBRATION_SEED,
         calibration_images=CALIBRATION_IMAGES,
         split="test",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.exports import KERAS
 from benchmarks.results import read_result
 from experiments.tables import percent, table
 
@@ -14,7 +15,7 @@ def exports() -> str:
     for name, one in measured.items():
         parity = (
             ("–", "–", percent(accuracy))
-            if name == "keras"
+            if name == KERAS
             else (f"{one['difference']:.1e}", one["changed"], percent(one["accuracy"]))
         )
         times = (f"{one['microseconds'][threads][batch]:,.0f}" for threads in "12" for batch in ("1", "1024"))

@@ -24,7 +24,8 @@ from PIL import Image, ImageDraw
 from benchmarks.bad_input import costly, png, run, tile_of
 from benchmarks.bad_input import saved as file
 from digitreader.errors import BlankImageError, DigitReaderError, ImageError, ImageFormatError, ImageTooLargeError
-from digitreader.images import WORKING_SIDE, find_ink, load_image
+from digitreader.files import SUFFIXES
+from digitreader.images import FORMATS, WORKING_SIDE, find_ink, load_image
 from digitreader.normalize import main_strokes, normalize
 
 
@@ -86,9 +87,14 @@ def test_every_mode(mode: str) -> None:
     assert_same_digit(MODES[mode])
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_every_format(form: str) -> None:
     assert_same_digit(file(drawing().convert("RGB"), form))
+
+
+def test_folders_are_searched_for_every_format() -> None:
+    known = Image.registered_extensions()
+    assert {known[suffix] for suffix in SUFFIXES} == set(FORMATS)
 
 
 def test_every_source(tmp_path: Path) -> None:

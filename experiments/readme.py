@@ -48,12 +48,8 @@ from experiments.study_tables import (
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 from experiments.trust_tables import by_writer, corruptions, non_digits, promised, rejection, trust_goals
 
-DOCUMENTS = (
-    ROOT / "README.md",
-    ROOT / "docs" / "benchmarks.md",
-    ROOT / "docs" / "capacity.md",
-    ROOT / "docs" / "model_card.md",
-)
+PAGES = ("benchmarks", "capacity", "model_card", "studies", "trust")
+DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES))
 
 
 def headline() -> str:

@@ -1,16 +1,14 @@
-"""How fast `digits batch` reads, alone and on Ray, with one process and two; and what growth costs.
-
-    python -m benchmarks.batch rates
-    python -m benchmarks.batch growth
+"""How fast `digits batch` reads, alone and on Ray, with one process and two.
 
 The rate is what more pictures cost: of two runs of different sizes, the pictures that one has more, over the seconds
-that it takes more; the rest is the start. Growth is measured on a Parquet file of tiny pictures and on a folder of
-them, with the memory of all processes together.
+that it takes more; the rest is the start. It needs a machine to itself: what keeps the second core busy slows one
+process and not two.
+
+    python -m benchmarks.batch
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import itertools
 import os
@@ -24,8 +22,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
@@ -33,12 +29,10 @@ from benchmarks.results import write_result
 from digitreader.data import load_mnist
 
 RATE_PICTURES = (2_000, 32_000)  # of the smaller and the larger run: Ray's start differs by seconds
-ROUNDS = 3
-LARGEST = 1_000_000
-LARGEST_FOLDER = 100_000
-STEP = 10
+ROUNDS = 2
 SAMPLED = 0.1  # seconds between two looks at the memory
 ROWS = 1_000
+LIBRARIES = ("pyarrow", "ray")
 
 
 def pictures(count: int) -> Iterator[bytes]:
@@ -58,14 +52,6 @@ def write_folder(path: Path, count: int) -> None:
         folder = path / f"{number // ROWS}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}.png").write_bytes(content)
-
-
-def write_parquet(path: Path, count: int) -> None:
-    """Write a Parquet file of pictures."""
-    schema, remaining = pa.schema([("image", pa.binary())]), pictures(count)
-    with pq.ParquetWriter(path, schema) as writer:
-        while rows := list(itertools.islice(remaining, ROWS)):
-            writer.write_table(pa.table([rows], schema=schema))
 
 
 def measure(source: Path, *options: str) -> dict[str, float]:
@@ -93,7 +79,7 @@ def held(process: psutil.Process) -> int:
     return total
 
 
-def rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
+def rates(folder: Path) -> dict[str, dict[str, float]]:
     """Return the rate and the start of each way to read, all of them by turns."""
     sources = {count: folder / f"{count}" for count in RATE_PICTURES}
     for count, source in sources.items():
@@ -105,7 +91,7 @@ def rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     fewer, more = RATE_PICTURES
-    for _ in tqdm(range(rounds), "rates"):
+    for _ in tqdm(range(ROUNDS), "rates"):
         for name, options in ways.items():
             small, large = (measure(sources[count], *options)["seconds"] for count in RATE_PICTURES)
             rate = (more - fewer) / (large - small)
@@ -119,45 +105,26 @@ def rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     }
 
 
-def growth(folder: Path, largest: int) -> dict[str, list[dict[str, float]]]:
-    """Return seconds and memory of jobs of a thousand pictures and more, up to some number."""
-    found: dict[str, list[dict[str, float]]] = {"folder": [], "Parquet": []}
-    counts = list(itertools.takewhile(lambda count: count <= largest, (1_000 * STEP**k for k in itertools.count())))
-    for count in tqdm(counts, "growth"):
-        for kind, write in (("folder", write_folder), ("Parquet", write_parquet)):
-            if kind == "folder" and count > LARGEST_FOLDER:
-                continue
-            source = folder / f"growth-{count}{'.parquet' * (kind == 'Parquet')}"
-            write(source, count)
-            found[kind].append({"pictures": count, **measure(source)})
-    return found
-
-
-def main() -> None:
-    """Measure and write results/batch.json or results/batch_growth.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rates", "growth"))
-    parser.add_argument("--largest", type=int, default=LARGEST, help="pictures of the largest job of `growth`")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of `rates`")
-    options = parser.parse_args()
-    made = {
-        "command": f"python -m benchmarks.batch {options.what}",
-        "seed": None,
-        "cores": os.cpu_count(),
-        "libraries": {name: version(name) for name in ("pyarrow", "ray")},
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        if options.what == "growth":
-            write_result("batch_growth", **made, growth=growth(Path(folder), options.largest))
-        else:
-            measured = rates(Path(folder), options.rounds)
-            write_result("batch", **made, rounds=options.rounds, rates=measured, efficiency=efficiency(measured))
-
-
 def efficiency(measured: dict[str, dict[str, float]]) -> dict[str, float]:
     """Return which share of twice the rate of one process, or worker, two have."""
     rate = {name: found["pictures_a_second"] for name, found in measured.items()}
     return {where: rate[f"{where}, 2"] / rate[f"{where}, 1"] / 2 for where in ("processes", "Ray workers")}
+
+
+def main() -> None:
+    """Measure and write results/batch.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        measured = rates(Path(folder))
+    write_result(
+        "batch",
+        "python -m benchmarks.batch",
+        seed=None,
+        cores=os.cpu_count(),
+        libraries={name: version(name) for name in LIBRARIES},
+        rounds=ROUNDS,
+        rates=measured,
+        efficiency=efficiency(measured),
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from experiments.capacity import DAYS, HOURS, capacity, need, ways
 
 def test_a_machine_that_reads_half_of_the_time_reads_half_as_much_a_day() -> None:
     digits = 10 * 3600 * HOURS * 0.5  # what it reads in a day, at ten a second
-    assert need(digits, 10, busy=0.5, price=2) == (pytest.approx(HOURS), 1, pytest.approx(2 * HOURS))
+    needed = need(digits, 10, busy=0.5, price=2)
+    assert needed.machine_hours == pytest.approx(HOURS)
+    assert needed.machines == 1
+    assert needed.dollars == pytest.approx(2 * HOURS)
     assert need(digits * 1.01, 10, busy=0.5, price=2).machines == 2
     assert need(1, 10, busy=0.5, price=2).machines == 1
 

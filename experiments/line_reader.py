@@ -216,8 +216,9 @@ def keep(network: LineRecognizer, kind: Kind, target: Path, *, command: str, job
                 right[way].append(choice.text == text)
                 usable[way].append(choice.reason == "ok")
     target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".part.npz")
     np.savez_compressed(
-        target,
+        partial,
         made=np.array(json.dumps(provenance(command, *PACKAGES) | {"seed": SEED})),
         model_sha256=np.array(sha256(network.path)),
         writers=np.array(writers, np.int32),
@@ -225,6 +226,7 @@ def keep(network: LineRecognizer, kind: Kind, target: Path, *, command: str, job
         right=np.array(right),
         usable=np.array(usable),
     )
+    partial.replace(target)
 
 
 def main() -> None:

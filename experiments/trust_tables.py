@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from benchmarks.results import read_result
 from digitreader.calibrate_fields import WAYS
@@ -29,12 +28,6 @@ NAMES = {
     LIKE_DIGITS: "for comparison: letters like digits, such as O, l, S, Z, B",
 }
 CORRUPTED_GOAL, CORRUPTED_RISK = 0.96, 0.01
-
-
-def calibration() -> dict[str, Any]:
-    """Return what `digits calibrate` wrote."""
-    content: dict[str, Any] = json.loads((MODELS / "reader.json").read_text())
-    return content
 
 
 def non_digits() -> str:
@@ -121,33 +114,31 @@ def by_writer() -> str:
 
 
 def promised() -> str:
-    """Return what the thresholds in use promise, and how they were found."""
-    found = calibration()
-    digits = found["digits"]
-    wrong, accepted = digits["wrong_among_accepted"], digits["accepted"]
-    return (
-        f"At the thresholds in use, with {percent(found['confidence_in_the_risk'], 0)} confidence at most "
-        f"{percent(found['risk'], 2)} of the accepted digits are wrong; of the {digits['images']:,} digits by "
-        f"{digits['writers']} writers that certify it, {percent(accepted / digits['images'], 1)} are accepted, "
-        f"of which {wrong} are wrong ({percent(wrong / accepted, 3)}). " + _promised_of_fields()
-    )
-
-
-def _promised_of_fields() -> str:
-    """Return the same of fields."""
-    found = json.loads((MODELS / "line_reader.json").read_text())
-    of_ways = []
+    """Return the table of what the thresholds in use promise, and of what certifies that."""
+    digits, fields = (json.loads((MODELS / name).read_text()) for name in ("reader.json", "line_reader.json"))
+    kinds = [("digits", digits["risk"], digits["digits"], digits["digits"]["images"])]
     for way, meaning in WAYS.items():
-        certifying = found[way]["certifying"]
-        wrong, accepted = certifying["wrong_among_accepted"], certifying["accepted"]
-        of_ways.append(
-            f"{percent(accepted / certifying['lines'], 1)} are accepted as {meaning}, of which {wrong} are wrong "
-            f"({percent(wrong / accepted, 2)})"
+        certifying = fields[way]["certifying"]
+        kinds.append((meaning, fields["risk"], certifying, certifying["lines"]))
+    lines = [
+        (
+            meaning,
+            f"**{percent(risk, 1)}**",
+            f"{count:,} by {of['writers']} writers",
+            percent(of["accepted"] / count, 1),
+            f"{of['wrong_among_accepted']} ({percent(of['wrong_among_accepted'] / of['accepted'], 2)})",
         )
-    return (
-        f"Of the accepted fields at most {percent(found['risk'], 2)} are wrong; of the {certifying['lines']:,} lines "
-        f"by {certifying['writers']} writers that certify it, {' and '.join(of_ways)}."
+        for meaning, risk, of, count in kinds
+    ]
+    confidence = percent(digits["confidence_in_the_risk"], 0)
+    header = (
+        "accepted",
+        f"of these are wrong, with {confidence} confidence at most",
+        "certified by",
+        "accepted of these",
+        "wrong among them",
     )
+    return table(header, lines)
 
 
 def trust_goals() -> str:

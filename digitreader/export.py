@@ -7,6 +7,7 @@ import os
 import tempfile
 import warnings
 import zipfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import numpy as np
 from digitreader.arrays import ByteArray
 from digitreader.calibrate import validation_rows
 from digitreader.data import Dataset
-from digitreader.errors import ExportError
+from digitreader.errors import ExportError, ModelError
 from digitreader.formats import BOUNDS, Format
 from digitreader.parity import Parity, check, compare, open_export, open_keras
 from digitreader.recognizer import BATCH, INPUT, KERAS_SHA256, OUTPUTS, as_input, sha256
@@ -31,6 +32,8 @@ INT8_OPERATORS = ("Conv", "Gemm", "MatMul", "MaxPool", "Relu", "Reshape", "Trans
 
 def export(keras_path: Path, target: Path, format: Format, data: Dataset, *, overwrite: bool = False) -> Parity:
     """Export the network of a .keras file, and put the export in place only if it decides as Keras does.
+
+    An ONNX file that is there already, of this network and deciding as it does, is kept as it is.
 
     Parameters
     ----------
@@ -57,8 +60,19 @@ def export(keras_path: Path, target: Path, format: Format, data: Dataset, *, ove
     CalibrationError
         If the format is quantised and the data are not those that the network was trained on.
     """
-    if not overwrite and target.exists() and record(target, format).get("format") != format:
+
+    def compared(path: Path) -> Parity:
+        parity = compare(open_keras(keras_path), open_export(path, format), as_input(data.x_test), data.y_test)
+        check(parity, BOUNDS[format])
+        return parity
+
+    said = record(target, format)
+    if not overwrite and target.exists() and said.get("format") != format:
         raise ExportError(f"{target} is no {format} export of this project: remove it, or name another.")
+    # Each kind of processor rounds the last bits otherwise, and the reader's thresholds belong to the very file.
+    if format == Format.ONNX and said.get(KERAS_SHA256) == sha256(keras_path):
+        with suppress(ExportError, ModelError):
+            return compared(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-")
@@ -68,8 +82,7 @@ def export(keras_path: Path, target: Path, format: Format, data: Dataset, *, ove
         folder = Path(name)
         candidate = folder / target.name
         _write(keras_path, candidate, format, data)
-        parity = compare(open_keras(keras_path), open_export(candidate, format), as_input(data.x_test), data.y_test)
-        check(parity, BOUNDS[format])
+        parity = compared(candidate)
         if target.is_dir():  # only a file can be replaced in one step
             target.rename(folder / "replaced")
         candidate.replace(target)

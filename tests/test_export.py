@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -16,11 +17,13 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import pytest
 
 from digitreader.arrays import FloatArray
 from digitreader.data import Dataset
 from digitreader.errors import ExportError
+from digitreader.export import export as write_export
 from digitreader.export import record
 from digitreader.formats import FLOAT, TARGETS, Bound, Format
 from digitreader.parity import Predict, check, compare, open_export, open_keras
@@ -81,6 +84,26 @@ def test_an_export_decides_as_keras_does_in_its_own_runtime(
     assert not list(path.parent.glob(".export-*")), "nothing is left but the export"
     if format.quantised:
         assert path.stat().st_size < 0.3 * (MODELS / "mnist_cnn.onnx").stat().st_size
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(1 + 1e-7, True), (1.5, False)])
+def test_only_a_file_of_the_reader_that_decides_otherwise_is_replaced(
+    tmp_path: Path, mnist: Dataset, factor: float, kept: bool
+) -> None:
+    for name in ("mnist_cnn.keras", "mnist_cnn.json", "mnist_cnn.onnx"):
+        shutil.copy(MODELS / name, tmp_path)
+    target = tmp_path / "mnist_cnn.onnx"
+    network = onnx.load(target)
+    for weights in network.graph.initializer:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.dtype == np.float32:
+            weights.CopyFrom(onnx.numpy_helper.from_array(values * np.float32(factor), weights.name))
+    onnx.save(network, target)
+    before = target.read_bytes()
+    few = dataclasses.replace(mnist, x_test=mnist.x_test[:500], y_test=mnist.y_test[:500])
+    parity = write_export(tmp_path / "mnist_cnn.keras", target, Format.ONNX, few, overwrite=True)
+    assert (target.read_bytes() == before) == kept
+    check(parity, FLOAT)
 
 
 def example(root: Path, heading: str) -> str:

@@ -360,6 +360,8 @@ def calibrate(
                 f"{_accepted(digits['images'], digits)}"
             )
         except DataNotFoundError as error:
+            if risk is not None:
+                raise
             DigitReader(card.parent)  # an error unless the calibration at hand belongs to the network
             typer.echo(f"NOT CALIBRATED: {error} reader.json is unchanged; it belongs to the network.")
         content = calibrate_fields(card.parent, results, risk=FIELD_RISK if field_risk is None else field_risk)

@@ -39,8 +39,7 @@ def reader_goals() -> str:
     return goal_table(
         [
             Goal(
-                "accuracy lost on MNIST's test digits as pictures, also shifted by 3 pixels (less than nothing: two "
-                "networks read a picture, one an array)",
+                "accuracy lost on MNIST's test digits as pictures, also shifted by 3 pixels",
                 "≤",
                 0.02,
                 100 * lost,

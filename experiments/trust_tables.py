@@ -107,7 +107,7 @@ def by_writer() -> str:
         "misread",
         "writers with an error",
         "if all were misread alike",
-        "misread of the worst tenth of the writers",
+        "misread of the worst tenth of the writers, found by one half of their digits, in the other",
         "most of one writer",
     )
     return table(header, lines)

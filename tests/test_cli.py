@@ -259,6 +259,8 @@ def test_without_mnist_the_calibration_is_kept(root: Path, offline: dict[str, st
     done = subprocess.run(command, cwd=root, env=offline, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "NOT CALIBRATED" in done.stdout
+    asked = subprocess.run([*command, "--risk", "0.002"], cwd=root, env=offline, capture_output=True, text=True)
+    assert asked.returncode == 1, "who asks for a risk must not go on with another one"
     assert (root / "models" / "reader.json").read_bytes() == before
 
 

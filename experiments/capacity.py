@@ -40,7 +40,7 @@ class Need(NamedTuple):
 
 
 def ways() -> Iterator[Way]:
-    """Yield the ways to read, the fastest per digit first in what they are given: arrays, lines, files, requests."""
+    """Yield the ways to read."""
     speed, batch, load = (read_result(name) for name in ("speed", "batch", "load"))
     yield Way("arrays of digits in memory, `predict_proba`", speed["batches"]["images_a_second"])
     # A field is read on one core.
@@ -76,11 +76,11 @@ def capacity(busy: float = BUSY, price: float = PRICE) -> str:
         cells = [way.name, f"{way.rate:,.0f}"]
         for digits in DAYS:
             needed = need(digits, way.rate, busy=busy, price=price)
-            cells += [f"{needed.machines:,}", f"{needed.machine_hours:,.1f}", f"{needed.dollars:,.2f}"]
+            cells += [f"{needed.machines:,} ({needed.machine_hours:,.1f} h)", f"{needed.dollars:,.2f}"]
         rows.append(cells)
-    header = ["of what, and how", "digits a second of a machine"]
+    header = ["of what, and how", "digits a second"]
     for digits in DAYS:
-        header += [f"{digits:,.0f} digits a day: machines", "hours of a machine", "US dollars a day"]
+        header += [f"{digits / 1e6:,.0f} million a day: machines (hours)", "US dollars"]
     return table(header, rows)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from digitreader.errors import DigitReaderError, ImageError, MissingExtraError
+from digitreader.errors import DigitReaderError, ImageError, extra
 from digitreader.files import STDIN, expand
 from digitreader.formats import TARGETS, Format
 
@@ -269,12 +269,8 @@ def serve(
 ) -> None:
     """Serve the reader over HTTP. Limits and API keys are environment variables; see the README."""
     with _errors_for_people():
-        try:
+        with extra("serve", "the service needs"):
             from digitreader.service.serve import serve as run_server
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"{error.name} is not installed, which the service needs: pip install 'digitreader[serve]'"
-            ) from error
 
         os.environ["DIGITS_PAGE"] = str(page)  # for the processes that serve
         run_server(host, port, workers)
@@ -442,13 +438,9 @@ def batch(
     is a row with an error, and no failure.
     """
     with _errors_for_people():
-        try:
+        with extra("batch", "batch jobs need"):
             from digitreader.batch.plan import Options
             from digitreader.batch.run import run
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"{error.name} is not installed, which batch jobs need: pip install 'digitreader[batch]'"
-            ) from error
 
         lines = lines or length is not None or zip_codes
         decisions = run(source, out, Options(lines, length, zip_codes, part_size), jobs=jobs, ray=ray)

@@ -19,7 +19,7 @@ from typing import get_args
 import numpy as np
 
 from digitreader.decision import Reading, Reason
-from digitreader.errors import DriftError, MissingExtraError, ModelError
+from digitreader.errors import DriftError, ModelError, extra
 from digitreader.files import STDIN
 from digitreader.recognizer import MODELS
 
@@ -38,6 +38,7 @@ ALPHA = 0.001  # compared once a day, readings like the reference's seem to be o
 LARGE = 0.1
 RESAMPLES = 3_999  # the least p-value of a test is then 1 in 4,000, half of what an alarm needs
 SECONDS = 10  # that a service may take to show its metrics
+EXTRA = ("drift", "comparing a service's readings needs")
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,8 @@ def exported(metrics: str) -> Counts:
     MissingExtraError
         If the extra `drift` is not installed.
     """
-    try:
+    with extra(*EXTRA):
         from prometheus_client.parser import text_string_to_metric_families
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
 
     counts = count([])
     up_to = {"0.0": 0}  # Prometheus counts all up to a bound
@@ -211,17 +210,9 @@ def _check_alike(counts: Counts, other: Counts) -> None:
         raise DriftError("The counts are of another version of the service: compare what one version reads.")
 
 
-def _missing(error: ModuleNotFoundError) -> MissingExtraError:
-    return MissingExtraError(
-        f"{error.name} is not installed, which comparing a service's readings needs: pip install 'digitreader[drift]'"
-    )
-
-
 def _shift(reference: Mapping[str, int], counts: Mapping[str, int]) -> Shift:
-    try:
+    with extra(*EXTRA):
         from scipy.stats import MonteCarloMethod, chi2_contingency
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
 
     table = np.array([[reference[name], number] for name, number in counts.items()]).T
     if not table.sum(axis=1).all():

@@ -1,5 +1,10 @@
 """The errors that users of the package meet."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class DigitReaderError(Exception):
     """Base of every error that the package raises on purpose."""
@@ -55,6 +60,30 @@ class CalibrationError(DigitReaderError):
 
 class MissingExtraError(DigitReaderError):
     """A package that only some installations have is missing."""
+
+
+@contextmanager
+def extra(name: str, needs: str) -> Iterator[None]:
+    """Say of a package that an import does not find which extra has it.
+
+    Parameters
+    ----------
+    name : str
+        The extra.
+    needs : str
+        What needs it, with its verb: "the service needs".
+
+    Raises
+    ------
+    MissingExtraError
+        If a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{error.name} is not installed, which {needs}: pip install 'digitreader[{name}]'"
+        ) from error
 
 
 class DriftError(DigitReaderError):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from digitreader.batch.plan import Job, Options, opened
 from digitreader.batch.workers import read_here
-from digitreader.errors import BatchError, MissingExtraError
+from digitreader.errors import BatchError, extra
 from digitreader.zip_codes import existing_codes
 
 LOG_SECONDS = 10  # between two lines of progress, at least, where there is no terminal
@@ -51,12 +51,8 @@ def run(name: str, folder: Path, options: Options, *, jobs: int | None = None, r
             if ray is None:
                 counts = read_here(job, missing, min(jobs or os.cpu_count() or 1, len(missing)))
             else:
-                try:
+                with extra("scale", "--ray needs"):
                     from digitreader.batch.on_ray import read_on_ray
-                except ModuleNotFoundError as error:
-                    raise MissingExtraError(
-                        f"{error.name} is not installed, which --ray needs: pip install 'digitreader[scale]'"
-                    ) from error
                 counts = read_on_ray(job, missing, jobs, ray)
             style = {} if sys.stderr.isatty() else {"mininterval": LOG_SECONDS, "bar_format": LOG_LINE}
             with tqdm(total=job.inputs, initial=done, unit=" pictures", **style) as progress:

@@ -17,7 +17,7 @@ from digitreader.errors import (
     CloudThrottledError,
     CloudTimeoutError,
     DigitReaderError,
-    MissingExtraError,
+    extra,
 )
 
 TIMEOUT = 20.0  # seconds that an attempt may take
@@ -124,13 +124,8 @@ class TextRecogniser(ABC):
     def __init__(self, *, timeout: float = TIMEOUT, attempts: int = ATTEMPTS) -> None:
         self.timeout = timeout
         self.attempts = attempts
-        try:
+        with extra("cloud", "the comparison with clouds needs"):
             self._import()
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"{error.name} is not installed, which the comparison with clouds needs: "
-                "pip install 'digitreader[cloud]'"
-            ) from error
 
     def recognise(self, content: bytes) -> list[TextCandidate]:
         """Send an image and return the words that the service finds, in reading order.

@@ -5,9 +5,7 @@ python -m benchmarks.corruptions
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
 from typing import Any
 
 import cv2
@@ -21,6 +19,7 @@ from digitreader.evaluate import outcomes
 from digitreader.intervals import wilson
 from digitreader.reader import DigitReader
 from experiments.corruptions import CORRUPTIONS, corrupt
+from experiments.runs import fresh_processes
 
 SEED = 0
 CHUNK = 500
@@ -64,8 +63,7 @@ def rates(right: Flags, accepted: Flags, right_alone: Flags) -> dict[str, Any]:
 def main() -> None:
     """Corrupt, read, write results/corruptions.json."""
     measured = {}
-    # Without MNIST_DIR, TensorFlow runs here to load MNIST: a forked process could wait for its locks forever.
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with fresh_processes() as pool:
         firsts = range(0, len(load_mnist().x_test), CHUNK)
         for name in (NONE, *CORRUPTIONS):
             chunks = pool.map(read_chunk, [name] * len(firsts), firsts)

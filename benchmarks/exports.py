@@ -11,10 +11,8 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from digitreader.export import CALIBRATION_IMAGES, CALIBRATION_SEED, export
 from digitreader.formats import TARGETS, Format
 from digitreader.parity import open_export, open_keras
 from digitreader.recognizer import MODELS, as_input, sha256
+from experiments.runs import fresh_processes
 
 KERAS = "keras"
 NETWORK = MODELS / "mnist_cnn.keras"
@@ -72,7 +71,7 @@ def main() -> None:
             parity = export(NETWORK, folder / TARGETS[format], format, data)
             measured[format] = {"bytes": size(folder / TARGETS[format])} | asdict(parity)
         for threads in THREADS:
-            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            with fresh_processes(1) as pool:
                 for network, microseconds in pool.submit(in_turns, folder, threads).result().items():
                     measured[network].setdefault("microseconds", {})[threads] = microseconds
     write_result(

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from typing import Any
 
 import cv2
@@ -28,6 +26,7 @@ from digitreader.errors import ImageError
 from digitreader.reader import DigitReader
 from experiments import bootstrap
 from experiments.compose import FIELDS, PLAIN, Line, lines
+from experiments.runs import fresh_processes
 
 COMMAND = "python -m benchmarks.fields"
 SEED = 2026
@@ -156,8 +155,7 @@ def main() -> None:
     writers = load_writers()
     census = frozenset(writers.test[writers.census_test].tolist())
     measured = {}
-    # Without MNIST_DIR, TensorFlow runs here to load MNIST: a forked process could wait for its locks forever.
-    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
+    with fresh_processes(arguments.jobs) as pool:
         for name in STYLES:
             numbers = range(COUNT // CHUNK)
             chunks = pool.map(read_chunk, [name] * len(numbers), numbers)

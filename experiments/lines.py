@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -26,7 +24,7 @@ from digitreader.images import find_ink
 from experiments import compose, non_digits, outlines
 from experiments.compose import BOXED, CLEAN, PHOTO, PLAIN, RULED, SPECKLED, TOUCHING, Line, lines
 from experiments.crossval import fold_rows
-from experiments.runs import ROOT, read_card
+from experiments.runs import ROOT, fresh_processes, read_card
 
 # Lines that other code composed or saw otherwise are others.
 _sources = [Path(module.__file__ or "").read_bytes() for module in (compose, non_digits, outlines, fields, images)] + [
@@ -35,7 +33,7 @@ _sources = [Path(module.__file__ or "").read_bytes() for module in (compose, non
 FOLDER = ROOT / "runs" / "lines" / hashlib.sha256(b"".join(_sources)).hexdigest()[:12]
 MIX = ((CLEAN, 0.15), (PLAIN, 0.27), (RULED, 0.12), (BOXED, 0.12), (TOUCHING, 0.25), (SPECKLED, 0.09))
 PHOTOS = 0.12  # share of the training lines that are photos of one digit
-FIELDS = (5, 5, 5, 9)  # of the validation lines: ZIP codes, and ZIP+4
+FIELDS = (5, 5, 5, 9)  # of the lines that are not trained on: ZIP codes, and ZIP+4
 LENGTHS = (1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10)
 FOREIGN_GROUPS, FOREIGN = 0.3, 0.4  # share of the training lines in which this share of the digits is something else
 PART = 1000  # lines a file
@@ -172,8 +170,7 @@ def compose_missing(kind: Kind, count: int, *, jobs: int | None) -> list[Path]:
     missing = [(path, kind, number) for number, path in enumerate(paths) if not path.exists()]
     if missing:
         load_mnist(), load_writers()  # downloaded here, not by all processes at once
-    # A process that is forked from one in which TensorFlow runs can wait for its locks forever.
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+    with fresh_processes(jobs) as pool:
         for _ in tqdm(pool.map(compose_part, *zip(*missing, strict=True)), f"{kind} lines", len(missing), unit="file"):
             pass
     return paths

@@ -6,7 +6,6 @@ Digits and non-digits go through the same styles, so that nothing about how a pi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from experiments import compose, rough
 from experiments.compose import BOXED, CLEAN, PHOTO, PLAIN, RULED, SPECKLED, Style
 from experiments.non_digits import NON_DIGITS, PARTS_ARE_DIGITS, non_digit
 from experiments.outlines import Rng, outline
-from experiments.runs import ROOT
+from experiments.runs import ROOT, fresh_processes
 
 POOL = "bf96994e7119"  # these pictures: another name whenever some come out otherwise, which a test notices
 FOLDER = ROOT / "runs" / "pictures" / POOL
@@ -141,7 +140,7 @@ def load_pictures(jobs: int | None = None) -> Pictures:
     paths = [FOLDER / f"{number:02d}.npz" for number in numbers]
     missing = [(path, number) for number, path in enumerate(paths) if not path.exists()]
     if missing:
-        with ProcessPoolExecutor(jobs) as pool:
+        with fresh_processes(jobs) as pool:
             for _ in tqdm(pool.map(compose_part, *zip(*missing, strict=True)), "pictures", len(missing), unit="file"):
                 pass
     parts = []

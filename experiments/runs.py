@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,14 @@ def measured(work: Work, run: Run, results: Path) -> Row:
     before = sum(os.times()[:4])
     row = work(run, results)
     return row | {"cpu_seconds": round(sum(os.times()[:4]) - before, 1)}
+
+
+def fresh_processes(jobs: int | None = None) -> ProcessPoolExecutor:
+    """Return a pool of processes that are started anew, one for each core unless `jobs` are asked for.
+
+    TensorFlow may run in this process, if only to load MNIST: one forked from it can wait for its locks forever.
+    """
+    return ProcessPoolExecutor(jobs, get_context("spawn"))
 
 
 def train_missing(

@@ -64,6 +64,11 @@ def begin(shared_at: Any) -> None:
 
 
 @cache
+def _models() -> dict[str, str]:
+    return model_hashes()  # once: the reader is loaded once, too
+
+
+@cache
 def _reader() -> DigitReader:
     import cv2
 
@@ -89,7 +94,7 @@ def read_part(job: Job, part: int, blamed: Mapping[int, str] | None) -> None:
     InputError
         If the input cannot be reached.
     """
-    if model_hashes() != job.models:
+    if _models() != job.models:
         raise BatchError("The networks or their calibration are not those that the job was begun with.")
     entries = job.entries(part)
     rows = []

@@ -9,7 +9,6 @@ process and not two.
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import statistics
@@ -25,6 +24,7 @@ import psutil
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.bad_input import saved
 from benchmarks.results import write_result
 from digitreader.data import load_mnist
 
@@ -38,11 +38,7 @@ LIBRARIES = ("pyarrow", "ray")
 def pictures(count: int) -> Iterator[bytes]:
     """Yield PNG files of MNIST's test digits, again and again."""
     images = load_mnist().x_test
-    files = []
-    for image in images[: min(count, len(images))]:
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "PNG")
-        files.append(file.getvalue())
+    files = [saved(Image.fromarray(image)) for image in images[:count]]
     yield from itertools.islice(itertools.cycle(files), count)
 
 

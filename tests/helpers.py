@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 SCHEMA = {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"}
 """What every row of a result file tells."""
@@ -42,3 +44,10 @@ def seven(size: int = 200, ink: int = 20, paper: int = 240) -> np.ndarray:
     points = np.array([(0.15, 0.2), (0.5, 0.18), (0.3, 0.75)]) * size
     cv2.polylines(sheet, [points.astype(np.int32)], False, ink, max(size // 16, 1), cv2.LINE_AA)
     return sheet
+
+
+def file_of(pixels: np.ndarray, form: str = "PNG", **settings: int) -> bytes:
+    """Return an image as the bytes of a file."""
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **settings)
+    return buffer.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -28,7 +27,7 @@ from PIL import Image
 from digitreader.batch.plan import Options
 from digitreader.batch.run import run
 from digitreader.errors import BatchError, InputError, JobBusyError, JobChangedError, MissingExtraError
-from tests.helpers import digits, seven
+from tests.helpers import digits, file_of, seven
 
 DIGITS = Options(lines=False, length=None, zip_codes=False, part_size=1000)
 GOOD = 20
@@ -37,9 +36,7 @@ POISON = b"\x89PNG poison"  # what a process dies of in one test
 
 def encoded(number: int) -> bytes:
     """Return a drawn 7 as a PNG file; no two are alike."""
-    file = io.BytesIO()
-    Image.fromarray(seven(40 + number)).save(file, "PNG")
-    return file.getvalue()
+    return file_of(seven(40 + number))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import subprocess
@@ -14,9 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from tests.helpers import seven
+from tests.helpers import file_of, seven
 
 PICTURES, PART = 400, 10
 SETTINGS = {
@@ -47,9 +45,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of pictures, of which two cannot be read."""
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(PICTURES - 2):
-        file = io.BytesIO()
-        Image.fromarray(seven(40 + number % 50)).save(file, "PNG")
-        (folder / f"{number}.png").write_bytes(file.getvalue())
+        (folder / f"{number}.png").write_bytes(file_of(seven(40 + number % 50)))
     (folder / "bad.png").write_bytes(b"no image")
     (folder / "empty.png").touch()
     return folder

@@ -12,15 +12,9 @@ from digitreader.cloud.compare import RECOGNISERS
 from digitreader.cloud.images import fit
 from digitreader.errors import ImageTooLargeError
 from digitreader.reader import DigitReader
-from tests.helpers import seven
+from tests.helpers import file_of, seven
 
 LIMITS = {name: recogniser.limits for name, recogniser in RECOGNISERS.items()}
-
-
-def file_of(pixels: np.ndarray, form: str, **settings: int) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, form, **settings)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

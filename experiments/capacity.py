@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks.results import read_result
-from experiments.tables import table
+from experiments.tables import percent, table
 
 DAYS = (25e6, 100e9)  # digits a day
 ZIP_DIGITS = 5
@@ -86,12 +86,12 @@ def capacity(busy: float = BUSY, price: float = PRICE) -> str:
 
 def assumptions() -> str:
     """Return what the table supposes."""
-    efficiency = read_result("batch")["efficiency"]
+    kept = {where: percent(share, 0) for where, share in read_result("batch")["efficiency"].items()}
     return (
-        f"A machine has two cores and costs {PRICE:.2f} US dollars an hour; it reads {BUSY:.0%} of the time. From one "
-        f"process to two, `digits batch` keeps {efficiency['processes']:.0%} of the rate of each, and Ray "
-        f"{efficiency['Ray workers']:.0%}: of the same two cores. Machines are taken to add up."
-    ).replace("%", " %")
+        f"A machine has two cores and costs {PRICE:.2f} US dollars an hour; it reads {percent(BUSY, 0)} of the time. "
+        f"From one process to two, `digits batch` keeps {kept['processes']} of the rate of each, and Ray "
+        f"{kept['Ray workers']}: of the same two cores. Machines are taken to add up."
+    )
 
 
 def main() -> None:

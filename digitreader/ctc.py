@@ -23,6 +23,7 @@ SYMBOLS = "0123456789-" + NO_DIGIT
 BLANK = len(SYMBOLS)
 BEAM = 12
 NEGLIGIBLE = math.log(1e-5)  # a symbol less probable than this at a step is not followed
+FORGOTTEN = 1e-12  # neither is a text less probable than this share of the best one
 
 
 class Candidate(NamedTuple):
@@ -42,47 +43,42 @@ def beam_search(log_probabilities: FloatArray, beam: int = BEAM) -> list[Candida
     beam : int
         Texts that are followed, and that are returned at most.
     """
-    # For each text: the logarithms of ending in a blank, and of ending in its last symbol.
-    ends: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
-    followed = log_probabilities[:, :BLANK] > NEGLIGIBLE
-    counts: list[int] = followed.sum(axis=1).tolist()
-    between = 0.0  # the logarithm of the probability of blanks that follow a blank: every text ends in one there
-    for number, step in enumerate(log_probabilities.tolist()):
-        blank = step[BLANK]
-        if number and not counts[number] and not counts[number - 1]:
-            between += blank
+    probabilities = np.exp(log_probabilities.astype(np.float64))
+    steps, columns = np.nonzero(log_probabilities[:, :BLANK] > NEGLIGIBLE)
+    followed: list[list[tuple[str, float]]] = [[] for _ in probabilities]
+    for step, column, share in zip(
+        steps.tolist(), columns.tolist(), probabilities[steps, columns].tolist(), strict=True
+    ):
+        followed[step].append((SYMBOLS[column], share))
+    # For each text: the probabilities of ending in a blank, and in its last symbol, as shares of the best text's.
+    ends = {"": (1.0, 0.0)}
+    of_best = 0.0  # the logarithm of that one's
+    after_blank = False
+    for blank, symbols in zip(probabilities[:, BLANK].tolist(), followed, strict=True):
+        if after_blank and not symbols:  # every text ends in a blank there, and stays as it is
+            of_best += math.log(blank)
             continue
-        symbols = [(symbol, step[symbol]) for symbol in np.flatnonzero(followed[number]).tolist()]
-        grown: dict[tuple[int, ...], tuple[float, float]] = {}
+        after_blank = not symbols
+        grown: dict[str, list[float]] = {}
         for text, (in_blank, in_symbol) in ends.items():
-            either = _add(in_blank, in_symbol)
-            _grow(grown, text, either + blank, -math.inf)
-            for symbol, score in symbols:
-                if text and symbol == text[-1]:
-                    _grow(grown, text, -math.inf, in_symbol + score)
-                    if in_blank > -math.inf:  # the same symbol again needs a blank between
-                        _grow(grown, (*text, symbol), -math.inf, in_blank + score)
-                else:
-                    _grow(grown, (*text, symbol), -math.inf, either + score)
-        kept = sorted(grown.items(), key=lambda item: -_add(*item[1]))[:beam]
-        ends = dict(kept)
-    return [
-        Candidate("".join(SYMBOLS[symbol] for symbol in text), _add(*scores) + between) for text, scores in ends.items()
-    ]
-
-
-def _add(one: float, other: float) -> float:
-    """Return the logarithm of the sum of two probabilities from their logarithms."""
-    high, low = max(one, other), min(one, other)
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
-
-
-def _grow(
-    ends: dict[tuple[int, ...], tuple[float, float]], text: tuple[int, ...], in_blank: float, in_symbol: float
-) -> None:
-    """Add to the probabilities of a text."""
-    before = ends.get(text, (-math.inf, -math.inf))
-    ends[text] = (_add(before[0], in_blank), _add(before[1], in_symbol))
+            either = in_blank + in_symbol
+            same = grown.setdefault(text, [0.0, 0.0])
+            same[0] += either * blank
+            last = text[-1:]
+            for symbol, share in symbols:
+                gained = either * share
+                if symbol == last:
+                    same[1] += in_symbol * share
+                    gained = in_blank * share  # the same symbol again needs a blank between
+                if gained > FORGOTTEN:
+                    grown.setdefault(text + symbol, [0.0, 0.0])[1] += gained
+        ranked = sorted(((sum(scores), text) for text, scores in grown.items()), reverse=True)[:beam]
+        best = ranked[0][0]
+        ends = {
+            text: (grown[text][0] / best, grown[text][1] / best) for share, text in ranked if share > FORGOTTEN * best
+        }
+        of_best += math.log(best)
+    return [Candidate(text, math.log(sum(shares)) + of_best) for text, shares in ends.items()]
 
 
 def align(log_probabilities: FloatArray, text: str) -> list[tuple[int, int]]:
@@ -94,10 +90,14 @@ def align(log_probabilities: FloatArray, text: str) -> list[tuple[int, int]]:
     text : str
         Of `SYMBOLS`; it needs no more steps than there are.
     """
-    states = [BLANK]
-    for symbol in text:
-        states += [SYMBOLS.index(symbol), BLANK]
-    labels = np.array(states)
+    symbols = np.array([SYMBOLS.index(symbol) for symbol in text], np.int64)
+    best = log_probabilities.argmax(axis=1)
+    first = np.flatnonzero(np.diff(best, prepend=BLANK) * (best != BLANK))
+    if np.array_equal(best[first], symbols):  # then the most probable of all paths is the one that is looked for
+        last = np.flatnonzero(np.diff(best, append=BLANK) * (best != BLANK))
+        return list(zip(first.tolist(), last.tolist(), strict=True))
+    labels = np.full(2 * len(symbols) + 1, BLANK)
+    labels[1::2] = symbols
     # From the symbol before the last state one may come directly, unless it is the same symbol.
     skip = np.full(len(labels), -np.inf)
     skip[3::2] = np.where(labels[3::2] != labels[1:-2:2], 0, -np.inf)

@@ -64,6 +64,20 @@ def test_alignment() -> None:
     assert align(steps({"-": 1}), "-") == [(0, 0)]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_alignment_is_the_best_of_all_paths(seed: int) -> None:
+    used = [1, 4, BLANK]
+    scores = np.full((5, BLANK + 1), -30.0, np.float32)
+    scores[:, used] = np.random.default_rng(seed).normal(0, 1.5, (5, 3))
+    best: dict[str, tuple[float, tuple[int, ...]]] = {}
+    for path in itertools.product(used, repeat=5):
+        score = float(sum(scores[step, symbol] for step, symbol in enumerate(path)))
+        best[collapsed(path)] = max(best.get(collapsed(path), (-np.inf, path)), (score, path))
+    for text, (_, path) in best.items():
+        runs = [list(run) for symbol, run in itertools.groupby(range(5), path.__getitem__) if symbol != BLANK]
+        assert align(scores, text) == [(run[0], run[-1]) for run in runs]
+
+
 def test_the_second_most_probable_symbol_of_a_place() -> None:
     scores = steps({"_": 1}, {"7": 0.8, "1": 0.2}, {"7": 0.7, "1": 0.2, "2": 0.1}, {"_": 1}, {"4": 0.9, "9": 0.1})
     assert runners_up(scores, align(scores, "74"), "74") == ["1", "9"]

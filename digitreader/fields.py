@@ -47,14 +47,15 @@ class LineImage:
         centres : sequence of float
             The column in which each digit was read, rising.
         """
+        if not centres:
+            return []
         inked = self.pixels > INK
         owner = _owners(self.pixels, centres)
         count, components = cv2.connectedComponents(inked.astype(np.uint8))
-        for component in range(1, count):
-            places = components == component
-            shares = np.bincount(owner[places], minlength=len(centres)) / np.count_nonzero(places)
-            if shares.max(initial=0) > WHOLE:  # the overhang of a slanted digit
-                owner[places] = shares.argmax()
+        of_digit = np.bincount((components * len(centres) + owner)[inked], minlength=count * len(centres))
+        of_digit = of_digit.reshape(count, len(centres))
+        whole = of_digit.max(axis=1) > WHOLE * of_digit.sum(axis=1)  # with the overhang of a slanted digit
+        owner = np.where(whole[components], of_digit.argmax(axis=1)[components], owner)
         back = cv2.invertAffineTransform(self.to_line)
         columns = np.arange(self.pixels.shape[1])
         return [
@@ -84,7 +85,7 @@ def _owners(pixels: FloatArray, centres: Sequence[float]) -> npt.NDArray[np.int6
         thinnest = columns[ink[columns] <= ink[columns].min() + 1e-6]
         cuts.append(thinnest[len(thinnest) // 2])
     owner = np.searchsorted(np.array(cuts, np.int64), np.arange(len(ink)), side="right")
-    return np.broadcast_to(owner, pixels.shape).copy()
+    return np.broadcast_to(owner, pixels.shape)
 
 
 def line_image(ink: FloatArray) -> LineImage:

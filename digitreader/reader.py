@@ -61,7 +61,8 @@ class DigitReader:
         Folder with `mnist_cnn.onnx`, `reader.onnx`, `line_reader.onnx`, and the calibrations `reader.json` of the first
         two and `line_reader.json` of the third.
     threads : int
-        Threads that read pictures side by side; 0 is one for each core. OpenCV has its own, see `cv2.setNumThreads`.
+        Threads that read pictures side by side; 0 is one for each core that the process may use. OpenCV has its own,
+        see `cv2.setNumThreads`.
     max_bytes : int
         Larger files are refused.
     max_pixels : int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitreader.arrays import FloatArray
+from digitreader.cores import cores
 from digitreader.errors import ImageFormatError, ModelError
 from digitreader.files import shipped
 
@@ -82,7 +82,7 @@ class Recognizer:
 
     def __init__(self, path: Path = MODELS / "mnist_cnn.onnx", *, threads: int = 0) -> None:
         self._session = open_session(path, OUTPUTS, "digits export")
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or cores()
         self.path = path
 
     @property

@@ -18,6 +18,7 @@ import papermill
 from tqdm import tqdm
 
 from digitreader.arrays import FloatArray
+from digitreader.cores import cores
 from digitreader.data import load_mnist
 from digitreader.errors import TrainingError
 from digitreader.provenance import write_json
@@ -139,13 +140,13 @@ def write_rows(name: str, rows: Sequence[Row], results: Path | None = None) -> N
 
 def share_threads(jobs: int) -> None:
     """Let TensorFlow, once it is imported, use the threads that each of some processes side by side can have."""
-    threads = max((os.cpu_count() or 1) // jobs, 1)
+    threads = max(cores() // jobs, 1)
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
 
 
 def threads_in_use() -> int:
     """Return the threads that TensorFlow uses in this process."""
-    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count() or 1))
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", cores()))
 
 
 def measured(work: Work, run: Run, results: Path) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from digitreader.batch.plan import Job, Options, opened
 from digitreader.batch.workers import read_here
+from digitreader.cores import cores
 from digitreader.errors import BatchError, extra
 from digitreader.zip_codes import existing_codes
 
@@ -49,7 +49,7 @@ def run(name: str, folder: Path, options: Options, *, jobs: int | None = None, r
         done = job.inputs - sum(map(job.size, missing))
         if missing:
             if ray is None:
-                counts = read_here(job, missing, min(jobs or os.cpu_count() or 1, len(missing)))
+                counts = read_here(job, missing, min(jobs or cores(), len(missing)))
             else:
                 with extra("scale", "--ray needs"):
                     from digitreader.batch.on_ray import read_on_ray

@@ -28,6 +28,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp
 
+from digitreader.cores import cores
 from digitreader.errors import ImageError
 from digitreader.explain import hires_cam, side_by_side
 from digitreader.files import shipped
@@ -203,7 +204,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """
     logs.configure()
     settings = settings or Settings()
-    threads = settings.threads or os.cpu_count() or 1
+    threads = settings.threads or cores()
     cv2.setNumThreads(1)  # its own threads would wait busily for the next picture, and take twice the processor's time
     reader = DigitReader(threads=1, max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
 

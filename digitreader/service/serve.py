@@ -11,6 +11,7 @@ import uvicorn
 from pydantic import ValidationError
 from uvicorn.supervisors import Multiprocess
 
+from digitreader.cores import cores
 from digitreader.errors import DigitReaderError
 from digitreader.service import logs
 from digitreader.service.headers import BoundedHeaders
@@ -76,7 +77,7 @@ def serve(host: str, port: int, workers: int) -> None:
         uvicorn.Server(config).run()
         return
     if not settings.threads:
-        os.environ["DIGITS_THREADS"] = str(max((os.cpu_count() or 1) // workers, 1))  # of each worker
+        os.environ["DIGITS_THREADS"] = str(max(cores() // workers, 1))  # of each worker
     with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where each worker leaves its counts
         bound = config.bind_socket()

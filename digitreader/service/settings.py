@@ -33,8 +33,8 @@ class Settings(BaseSettings):
     seconds : float
         That a request may take, its headers and its body included.
     threads : int
-        That read pictures, in each worker; 0 is one for each core of the machine, shared by the workers, whatever share
-        of them a container has.
+        That read pictures, in each worker; 0 is one for each core that the container or process may use, shared by the
+        workers.
     cors_origins : tuple of str
         Other sites whose pages may use the service; separated by commas.
     without_keys : bool

@@ -33,7 +33,7 @@ from digitreader.decision import (
 from digitreader.drift import count
 from digitreader.errors import CalibrationError
 from digitreader.guarantee import DELTA, certify
-from digitreader.provenance import provenance, write_json
+from digitreader.provenance import provenance
 from digitreader.recognizer import CALIBRATE_COMMAND, PictureRecognizer, Recognizer, sha256
 
 RISK = 0.001  # wrong readings among the accepted ones, at most
@@ -183,7 +183,7 @@ def choose_weight(said: Said, labels: ByteArray) -> tuple[float, dict[str, dict[
 
 
 def calibrate(models: Path, results: Path, *, risk: float = RISK) -> dict[str, Any]:
-    """Fit weight, temperature and thresholds, write them to reader.json, and return what was written.
+    """Fit weight, temperature and thresholds, and return what reader.json is to say.
 
     With 95 % confidence, at most a share `risk` of the accepted readings of digits like these, by other people, is
     wrong: see `digitreader.guarantee`.
@@ -240,6 +240,4 @@ def calibrate(models: Path, results: Path, *, risk: float = RISK) -> dict[str, A
         },
         "reference": count(decide(others.logits, others.pictures, calibration)),
     }
-    content |= provenance(CALIBRATE_COMMAND, *PACKAGES)
-    write_json(models / "reader.json", content)
-    return content
+    return content | provenance(CALIBRATE_COMMAND, *PACKAGES)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from digitreader.calibrate import kept_arrays
 from digitreader.errors import CalibrationError
 from digitreader.guarantee import DELTA, certify
-from digitreader.provenance import provenance, write_json
+from digitreader.provenance import provenance
 from digitreader.recognizer import CALIBRATE_COMMAND, LINE_COMMAND, LineRecognizer, sha256
 
 # Wrong texts among the accepted ones, at most: the smallest round share that so few lines certify for both `WAYS`.
@@ -91,7 +91,7 @@ def doubts(margins: npt.NDArray[np.float32], slope: float, offset: float) -> npt
 
 
 def calibrate_fields(models: Path, results: Path, *, risk: float = FIELD_RISK) -> dict[str, Any]:
-    """Fit confidences and thresholds of fields, write them to line_reader.json, and return what was written.
+    """Fit confidences and thresholds of fields, and return what line_reader.json is to say.
 
     With 95 % confidence, at most a share `risk` of the accepted readings of lines like these, by other people, is
     wrong; once of lines of which nothing is known, and once of those whose length is: see `digitreader.guarantee`.
@@ -135,6 +135,4 @@ def calibrate_fields(models: Path, results: Path, *, risk: float = FIELD_RISK) -
                 "wrong_among_accepted": int((accepted & ~right).sum()),
             },
         }
-    content |= provenance(CALIBRATE_COMMAND, *PACKAGES)
-    write_json(models / "line_reader.json", content)
-    return content
+    return content | provenance(CALIBRATE_COMMAND, *PACKAGES)

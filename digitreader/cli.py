@@ -342,15 +342,17 @@ def calibrate(
         from digitreader.calibrate import RISK, calibrate
         from digitreader.calibrate_fields import FIELD_RISK, WAYS, calibrate_fields
         from digitreader.errors import DataNotFoundError
+        from digitreader.provenance import write_json
         from digitreader.reader import DigitReader
         from digitreader.training import CARD, find_root
 
-        card = find_root(Path.cwd()) / CARD
-        results = card.parents[1] / "experiments" / "results"
+        models = (find_root(Path.cwd()) / CARD).parent
+        results = models.parent / "experiments" / "results"
+        found = {}  # written when both are certified: who is refused keeps what there was
         try:
-            content = calibrate(card.parent, results, risk=RISK if risk is None else risk)
+            found["reader.json"] = content = calibrate(models, results, risk=RISK if risk is None else risk)
             digits = content["digits"]
-            typer.echo(
+            said = (
                 f"digits: temperature {content['temperature']:.3f}; calibration error "
                 f"{digits['calibration_error_before']:.2%} before, {digits['calibration_error_after']:.2%} after; "
                 f"{_accepted(digits['images'], digits)}"
@@ -358,11 +360,14 @@ def calibrate(
         except DataNotFoundError as error:
             if risk is not None:
                 raise
-            DigitReader(card.parent)  # an error unless the calibration at hand belongs to the network
-            typer.echo(f"NOT CALIBRATED: {error} reader.json is unchanged; it belongs to the network.")
-        content = calibrate_fields(card.parent, results, risk=FIELD_RISK if field_risk is None else field_risk)
+            DigitReader(models)  # an error unless the calibration at hand belongs to the network
+            said = f"NOT CALIBRATED: {error} reader.json is unchanged; it belongs to the network."
+        of_fields = calibrate_fields(models, results, risk=FIELD_RISK if field_risk is None else field_risk)
+        for name, content in (found | {"line_reader.json": of_fields}).items():
+            write_json(models / name, content)
+        typer.echo(said)
         for way, meaning in WAYS.items():
-            certifying = content[way]["certifying"]
+            certifying = of_fields[way]["certifying"]
             typer.echo(f"{meaning}: {_accepted(certifying['lines'], certifying)}")
 
 

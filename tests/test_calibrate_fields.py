@@ -41,8 +41,7 @@ def test_a_margin_means_what_it_says() -> None:
 
 
 def test_the_calibration_of_fields_is_the_one_that_is_committed(models: Path) -> None:
-    calibrate_fields(models, RESULTS)
-    found, committed = (json.loads((folder / "line_reader.json").read_text()) for folder in (models, MODELS))
+    found, committed = calibrate_fields(models, RESULTS), json.loads((MODELS / "line_reader.json").read_text())
     assert found["onnx_sha256"] == committed["onnx_sha256"]
     for way in WAYS:
         assert found[way]["certifying"] == committed[way]["certifying"]
@@ -57,10 +56,8 @@ def test_another_risk_accepts_more_or_is_refused(models: Path) -> None:
     for way in WAYS:
         assert looser[way]["min_confidence"] < usual[way]["min_confidence"]
         assert looser[way]["certifying"]["accepted"] > usual[way]["certifying"]["accepted"]
-    before = (models / "line_reader.json").read_bytes()
     with pytest.raises(CalibrationError, match=r"0\.0001 cannot be certified .* is the smallest"):
         calibrate_fields(models, RESULTS, risk=0.0001)
-    assert (models / "line_reader.json").read_bytes() == before
 
 
 def test_lines_that_go_to_review_anyway_certify_nothing(models: Path, results: Path) -> None:

@@ -48,7 +48,7 @@ from experiments.study_tables import (
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 from experiments.trust_tables import by_writer, corruptions, non_digits, promised, rejection, trust_goals
 
-PAGES = ("benchmarks", "capacity", "model_card", "studies", "trust")
+PAGES = ("benchmarks", "capacity", "model_card", "service", "studies", "trust")
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES))
 
 

@@ -31,7 +31,7 @@ def rejection() -> None:
     """Draw the AUROC of each score on each kind that no network has seen."""
     rows = read_rows("rejection")
     kinds = sorted(rows[-1]["auroc"], key=lambda kind: -rows[-1]["auroc"][kind])
-    figure, ax = plt.subplots(figsize=(10, 5), layout="constrained")
+    figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
     places = np.arange(len(kinds))
     for number, (row, colour) in enumerate(zip(rows, COLOURS, strict=False)):
         missed = [1 - row["auroc"][kind] for kind in kinds]
@@ -68,7 +68,8 @@ def corruptions() -> None:
     for place, name in zip(places, names, strict=True):
         ax.annotate(f"{100 * measured[name]['wrong_among_accepted']:.2f}", (place, 102), ha="center", fontsize=9)
     ax.annotate("% wrong of what is accepted:", (-0.5, 109), fontsize=9)
-    ax.set(ylim=(0, 122), xlim=(-0.6, len(names) - 0.4), ylabel="% of the test digits")
+    ax.set(ylim=(0, 122), xlim=(-0.6, len(names) - 0.4), yticks=range(0, 101, 20), ylabel="% of the test digits")
+    ax.spines["left"].set_bounds(0, 100)
     ax.set_xticks(places, [name.replace(" ", "\n") for name in names], fontsize=9)
     ax.legend(fontsize=9, loc="upper right", ncols=3)
     save(figure, "corruptions")
@@ -77,13 +78,15 @@ def corruptions() -> None:
 def by_writer() -> None:
     """Draw the error rate of every writer, all readings and the accepted ones."""
     (row,) = read_rows("by_writer")
-    figure, ax = plt.subplots(figsize=(10, 3.6), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    spared = 100 * row["all"]["rates"].count(0) / len(row["all"]["rates"])
     for name, colour in (("all", COLOURS[5]), ("accepted", COLOURS[0])):
         rates = 100 * np.array(row[name]["rates"])
         label = f"{name} readings: mean {100 * row[name]['rate']:.2f} %"
         ax.step(100 * np.arange(1, len(rates) + 1) / len(rates), rates, where="pre", color=colour, label=label)
     ax.axvspan(0, 10, color="0.92", label="the worst tenth")
-    ax.set(xlabel="writers, the worst first, %", ylabel="misread digits, %", xlim=(0, 100), ylim=(0, None))
+    ax.annotate(f"the other {spared:.0f} %: none →", (100.6 - spared, 0.1), fontsize=9, color="0.3")
+    ax.set(xlabel="writers, the worst first, %", ylabel="misread digits, %", xlim=(0, 115 - spared), ylim=(0, None))
     ax.legend()
     save(figure, "by_writer")
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from benchmarks.results import write_result
+from benchmarks.results import OF_DIGITS, write_result
 from digitreader.data import Dataset, load_mnist
 from digitreader.evaluate import outcomes
 from digitreader.intervals import wilson
@@ -73,6 +73,7 @@ def main() -> None:
     write_result(
         "corruptions",
         "python -m benchmarks.corruptions",
+        networks=OF_DIGITS,
         seed=SEED,
         split="test",
         images=len(load_mnist().x_test),

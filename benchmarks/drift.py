@@ -22,7 +22,7 @@ from scipy.ndimage import shift
 from sklearn.datasets import load_digits
 from tqdm import tqdm
 
-from benchmarks.results import write_result
+from benchmarks.results import OF_DIGITS, write_result
 from digitreader.arrays import ByteArray
 from digitreader.calibrate import said_by_folds
 from digitreader.data import load_mnist, load_writers
@@ -264,7 +264,7 @@ def main() -> None:
         "python -m benchmarks.drift",
         seed=SEED,
         split="test",
-        networks=["mnist_cnn.onnx", "reader.onnx"],
+        networks=OF_DIGITS,
         digits=COUNT,
         reference=sum(reference["reason"].values()),
         alpha=ALPHA,

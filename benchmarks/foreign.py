@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits
 
-from benchmarks.results import write_result
+from benchmarks.results import OF_DIGITS, write_result
 from digitreader.evaluate import outcomes
 from digitreader.intervals import wilson
 from digitreader.normalize import normalize
@@ -32,6 +32,7 @@ def main() -> None:
     write_result(
         "foreign",
         "python -m benchmarks.foreign",
+        networks=OF_DIGITS,
         seed=None,
         images=len(right),
         accuracy=float(right.mean()),

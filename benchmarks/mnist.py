@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from benchmarks.results import write_result
+from benchmarks.results import OF_DIGITS, write_result
 from digitreader.data import load_mnist
 from digitreader.decision import Reading
 from digitreader.evaluate import outcomes
@@ -69,7 +69,7 @@ def main() -> None:
         "risk_at_most_coverage": float(errors[at_most - 1] / at_most),
         "risk_coverage": [[float(count / len(labels)), float(errors[count - 1] / count)] for count in counts],
     }
-    write_result("mnist", "python -m benchmarks.mnist", seed=None, split="test", **measured)
+    write_result("mnist", "python -m benchmarks.mnist", networks=OF_DIGITS, seed=None, split="test", **measured)
 
 
 if __name__ == "__main__":

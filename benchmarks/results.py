@@ -11,7 +11,8 @@ from digitreader.provenance import provenance, write_json
 from digitreader.recognizer import MODELS, sha256
 
 RESULTS = Path(__file__).parent / "results"
-NETWORKS = ("mnist_cnn.onnx", "reader.onnx", "line_reader.onnx")
+OF_DIGITS = ("mnist_cnn.onnx", "reader.onnx")  # that read single digits
+NETWORKS = (*OF_DIGITS, "line_reader.onnx")
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "tensorflow", "keras")
 
 

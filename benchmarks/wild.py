@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.results import write_result
+from benchmarks.results import OF_DIGITS, write_result
 from digitreader.data import load_mnist
 from digitreader.evaluate import outcomes
 from digitreader.intervals import wilson
@@ -37,6 +37,7 @@ def main() -> None:
     write_result(
         "wild",
         "python -m benchmarks.wild",
+        networks=OF_DIGITS,
         seed=SEED,
         pictures=COUNT,
         accuracy=float(right.mean()),

@@ -7,6 +7,7 @@ import os
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from digitreader.arrays import ByteArray
+from digitreader.arrays import ByteArray, FloatArray
 from digitreader.calibrate import validation_rows
 from digitreader.data import Dataset
 from digitreader.errors import ExportError, ModelError
@@ -117,7 +118,8 @@ def _write(keras_path: Path, target: Path, format: Format, data: Dataset) -> Non
         case Format.ONNX | Format.ONNX_INT8:
             export_onnx(keras_path, target)
             if calibration is not None:
-                _quantise_onnx(target, calibration, properties)
+                batches = np.split(as_input(calibration), len(calibration) // BATCH)
+                quantise_onnx(target, batches, properties)
         case Format.LITERT | Format.LITERT_INT8:
             _export_litert(keras_path, target, calibration)
             with zipfile.ZipFile(target, "a") as archive:
@@ -212,23 +214,38 @@ def _rename(graph: Any) -> None:
     graph.initializer.extend(tensors)
 
 
-def _quantise_onnx(path: Path, images: ByteArray, properties: dict[str, str]) -> None:
-    """Quantise an ONNX file, with properties in its metadata; the ranges of its values are those for images."""
+def quantise_onnx(
+    path: Path, batches: Iterable[FloatArray], properties: dict[str, str], *, fine_logits: bool = False
+) -> None:
+    """Quantise an ONNX file to 8 bits, with properties in its metadata.
+
+    Parameters
+    ----------
+    path : Path
+    batches : iterable of ndarray, dtype float32
+        Inputs: the ranges of the network's values are those for these.
+    properties : dict
+    fine_logits : bool
+        Leave the last dense layer as it is, so that logits do not come in steps.
+    """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    batches = iter([{INPUT: part} for part in np.split(as_input(images), len(images) // BATCH)])
     quant_pre_process(path, path, skip_symbolic_shape=True)
+    graph = onnx.load(path).graph
+    inputs = ({graph.input[0].name: batch} for batch in batches)
+    last = [node.name for node in graph.node if node.op_type in ("Gemm", "MatMul")][-1:]
     quantize_static(
         path,
         path,
-        SimpleNamespace(get_next=partial(next, batches, None)),
+        SimpleNamespace(get_next=partial(next, inputs, None)),
         op_types_to_quantize=INT8_OPERATORS,
         per_channel=True,
         activation_type=QuantType.QUInt8,
         # Weights of 7 bits: with 8, processors without VNNI saturate, and would decide otherwise than this one.
         reduce_range=True,
+        nodes_to_exclude=last if fine_logits else [],
     )
     graph = onnx.load(path)
     onnx.helper.set_model_props(graph, properties)

@@ -98,7 +98,7 @@ class DigitReader:
         models = Path(models)
         self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
         self.threads = self.recognizer.threads
-        self.picture_recognizer = PictureRecognizer(models / "reader.onnx")
+        self.picture_recognizer = PictureRecognizer(models / "reader.onnx", threads=threads)
         self.line_recognizer = LineRecognizer(models / "line_reader.onnx")
         networks = [self.recognizer.path, self.picture_recognizer.path]
         self.calibration = load_calibration(Calibration, models / "reader.json", networks, CALIBRATE_COMMAND)

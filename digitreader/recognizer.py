@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,16 @@ def open_session(path: Path, outputs: Iterable[str], command: str) -> Any:
     return session
 
 
+def run_session(session: Any, outputs: Sequence[str], name: str, batch: FloatArray, threads: int) -> list[FloatArray]:
+    """Return outputs of a network for the input `name`; a large batch is shared by some threads, part by part."""
+    if len(batch) <= BATCH:
+        return list(session.run(outputs, {name: batch}))
+    parts = [{name: batch[first : first + BATCH]} for first in range(0, len(batch), BATCH)]
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(lambda part: session.run(outputs, part), parts))
+    return [np.concatenate(values) for values in zip(*found, strict=True)]
+
+
 class Recognizer:
     """A session of ONNX Runtime with the network.
 
@@ -106,13 +116,7 @@ class Recognizer:
         ImageFormatError
             If the images have another shape, dtype or range.
         """
-        batch = as_input(images)
-        if len(batch) <= BATCH:
-            return list(self._session.run(outputs, {INPUT: batch}))
-        parts = [{INPUT: batch[first : first + BATCH]} for first in range(0, len(batch), BATCH)]
-        with ThreadPoolExecutor(self.threads) as pool:
-            found = list(pool.map(lambda part: self._session.run(outputs, part), parts))
-        return [np.concatenate(values) for values in zip(*found, strict=True)]
+        return run_session(self._session, outputs, INPUT, as_input(images), self.threads)
 
     def predict_proba(self, images: npt.NDArray[Any]) -> FloatArray:
         """Return the probability of each digit, shape (n, 10), dtype float32, for images as in `run`."""
@@ -126,6 +130,8 @@ class PictureRecognizer:
     ----------
     path : Path
         The ONNX file, as `python -m experiments.reader_network` writes it.
+    threads : int
+        As in `Recognizer`.
 
     Raises
     ------
@@ -133,8 +139,9 @@ class PictureRecognizer:
         If the file is missing, damaged, or not that network.
     """
 
-    def __init__(self, path: Path = MODELS / "reader.onnx") -> None:
+    def __init__(self, path: Path = MODELS / "reader.onnx", *, threads: int = 0) -> None:
         self._session = open_session(path, [PICTURE_OUTPUT], PICTURE_COMMAND)
+        self.threads = threads or cores()
         self.path = path
 
     def run(self, images: npt.NDArray[Any]) -> FloatArray:
@@ -145,8 +152,7 @@ class PictureRecognizer:
         ImageFormatError
             If the images have another shape, dtype or range.
         """
-        (logits,) = self._session.run([PICTURE_OUTPUT], {PICTURE_INPUT: as_input(images)})
-        return logits
+        return run_session(self._session, [PICTURE_OUTPUT], PICTURE_INPUT, as_input(images), self.threads)[0]
 
 
 class LineRecognizer:

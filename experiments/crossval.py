@@ -28,7 +28,17 @@ from digitreader.data import load_mnist, load_writers
 from digitreader.decision import log_loss
 from digitreader.errors import DataNotFoundError
 from digitreader.recognizer import as_input, sha256
-from experiments.runs import RESULTS, Row, Run, committed_settings, read_rows, study, train, without_softmax
+from experiments.runs import (
+    RESULTS,
+    Row,
+    Run,
+    committed_settings,
+    read_rows,
+    study,
+    train,
+    without_softmax,
+    write_arrays,
+)
 
 SPLITS = ("writer", "image")
 SEED = 42  # of the folds and of the trainings
@@ -68,8 +78,7 @@ def hold_out(run: Run, results: Path) -> Row:
         scores, labels = logits(model, data.x_train[rows]).astype(np.float16), data.y_train[rows]
         digits = scores.argmax(axis=1)
         kept = {"logits": scores} if by == "writer" else {"digits": digits.astype(np.uint8)}
-        (results / FOLDER).mkdir(parents=True, exist_ok=True)
-        np.savez(results / file, rows=rows.astype(np.int32), model_sha256=np.array(sha256(model)), **kept)
+        write_arrays(results / file, rows=rows.astype(np.int32), model_sha256=np.array(sha256(model)), **kept)
         loss = log_loss(softmax(scores.astype(np.float32), axis=1), labels)
         errors = int((digits != labels).sum())
         return {"held_out": {"images": len(rows), "errors": errors, "log_loss": loss}, "file": file}

@@ -1,10 +1,10 @@
 """Train the line reader: a small fully convolutional network with CTC, on lines that are composed from MNIST.
 
-Lines are composed once (see `experiments.lines`) and read for some epochs, bent a little anew each time; the network
-becomes models/line_reader.onnx. It is trained once more, by the same recipe, without two fifths of the writers: what
-that network says of lines by these certifies thresholds. What each says of lines that it never saw is kept in
-results/line_reader/. A run that was interrupted goes on after its last finished epoch. Afterwards run
-`digits calibrate`.
+Lines are composed once (see `experiments.lines`) and read for some epochs, bent a little anew each time; the network,
+quantised to 8 bits but for its last layer, becomes models/line_reader.onnx. It is trained once more, by the same
+recipe, without two fifths of the writers: what that network says of lines by these certifies thresholds. What each says
+of lines that it never saw is kept in results/line_reader/. A run that was interrupted goes on after its last finished
+epoch. Afterwards run `digits calibrate`.
 
     python -m experiments.line_reader
     python -m experiments.line_reader --certifying
@@ -20,6 +20,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,13 @@ from tqdm import tqdm
 from digitreader.calibrate_fields import CERTIFYING, VALIDATION, WAYS
 from digitreader.ctc import BLANK, SYMBOLS
 from digitreader.decision import choose, length_of
-from digitreader.export import write_onnx
+from digitreader.export import quantise_onnx, write_onnx
 from digitreader.fields import HEIGHT
 from digitreader.lines import read_line
 from digitreader.provenance import provenance
 from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS, LineRecognizer, sha256
 from experiments.lines import FOLDER, PART, PARTS, Kind, Part, compose_missing, read_part
-from experiments.runs import RESULTS, ROOT
+from experiments.runs import RESULTS, ROOT, write_arrays
 
 SEED = 42
 # A network of other code, or of other lines, is another.
@@ -188,7 +189,7 @@ def train(kind: Kind, arguments: argparse.Namespace) -> Path:
 
 
 def export(trained: Path, target: Path, command: str) -> None:
-    """Write the network as an ONNX file that gives logarithms of probabilities; its metadata says how it was made."""
+    """Write the network as an ONNX file that gives logarithms of probabilities."""
     import keras
 
     model = keras.models.load_model(trained, compile=False)
@@ -197,6 +198,13 @@ def export(trained: Path, target: Path, command: str) -> None:
     exported = keras.Model(image, outputs)
     exported(np.zeros((1, HEIGHT, 64, 1), np.float32))  # Keras exports only models that have been called
     write_onnx(exported, target, {"command": command, "seed": str(SEED)})
+
+
+def quantise(target: Path, kind: Kind, command: str, *, jobs: int | None) -> None:
+    """Quantise a network by ranges that a file of lines shows; its metadata says how it was made."""
+    shown = read_part(compose_missing(kind, 1, jobs=jobs)[0])
+    batches = (pixels[np.newaxis, ..., np.newaxis] for pixels in shown.pixels)
+    quantise_onnx(target, batches, {"command": command, "seed": str(SEED)}, fine_logits=True)
 
 
 def keep(network: LineRecognizer, kind: Kind, target: Path, *, command: str, jobs: int | None) -> None:
@@ -215,10 +223,8 @@ def keep(network: LineRecognizer, kind: Kind, target: Path, *, command: str, job
                 margins[way].append(choice.margin)
                 right[way].append(choice.text == text)
                 usable[way].append(choice.reason == "ok")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".part.npz")
-    np.savez_compressed(
-        partial,
+    write_arrays(
+        target,
         made=np.array(json.dumps(provenance(command, *PACKAGES) | {"seed": SEED})),
         model_sha256=np.array(sha256(network.path)),
         writers=np.array(writers, np.int32),
@@ -226,7 +232,6 @@ def keep(network: LineRecognizer, kind: Kind, target: Path, *, command: str, job
         right=np.array(right),
         usable=np.array(usable),
     )
-    partial.replace(target)
 
 
 def main() -> None:
@@ -242,14 +247,19 @@ def main() -> None:
     options = ("parts", "epochs", "batch_size", "learning_rate")
     given = " ".join(f"--{name.replace('_', '-')} {vars(arguments)[name]}" for name in options)
     if arguments.certifying:
-        trained = train(Kind.OTHER_WRITERS, arguments)
-        target, command = trained.with_suffix(".onnx"), f"{LINE_COMMAND} --certifying {given}"
-        export(trained, target, command)
-        keep(LineRecognizer(target), Kind.CERTIFYING, RESULTS / CERTIFYING, command=command, jobs=arguments.jobs)
+        trained_on, unseen, kept = Kind.OTHER_WRITERS, Kind.CERTIFYING, RESULTS / CERTIFYING
     else:
-        target, command = MODELS / "line_reader.onnx", f"{LINE_COMMAND} {given}"
-        export(train(Kind.TRAINING, arguments), target, command)
-        keep(LineRecognizer(target), Kind.VALIDATION, RESULTS / VALIDATION, command=command, jobs=arguments.jobs)
+        trained_on, unseen, kept = Kind.TRAINING, Kind.VALIDATION, RESULTS / VALIDATION
+    command = f"{LINE_COMMAND} {'--certifying ' * arguments.certifying}{given}"
+    trained = train(trained_on, arguments)
+    network = trained.with_suffix(".onnx")
+    export(trained, network, command)
+    quantise(network, trained_on, command, jobs=arguments.jobs)
+    keep(LineRecognizer(network), unseen, kept, command=command, jobs=arguments.jobs)
+    if not arguments.certifying:
+        partial = MODELS / "line_reader.part"
+        shutil.copyfile(network, partial)
+        partial.replace(MODELS / "line_reader.onnx")
 
 
 if __name__ == "__main__":

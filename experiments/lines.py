@@ -24,7 +24,7 @@ from digitreader.images import find_ink
 from experiments import compose, non_digits, outlines
 from experiments.compose import BOXED, CLEAN, PHOTO, PLAIN, RULED, SPECKLED, TOUCHING, Line, lines
 from experiments.crossval import fold_rows
-from experiments.runs import ROOT, fresh_processes, read_card
+from experiments.runs import ROOT, fresh_processes, read_card, write_arrays
 
 # Lines that other code composed or saw otherwise are others.
 _sources = [Path(module.__file__ or "").read_bytes() for module in (compose, non_digits, outlines, fields, images)] + [
@@ -149,10 +149,8 @@ def compose_part(path: Path, kind: Kind, number: int) -> None:
         pixels.append(np.rint(image.pixels * 255).astype(np.uint8))
         texts.append(line.text)
         names.append(line.writer)
-    partial = path.with_suffix(".part.npz")
     widths = [image.shape[1] for image in pixels]
-    np.savez_compressed(partial, pixels=np.concatenate(pixels, axis=1), widths=widths, texts=texts, writers=names)
-    partial.replace(path)
+    write_arrays(path, pixels=np.concatenate(pixels, axis=1), widths=widths, texts=texts, writers=names)
 
 
 def read_part(path: Path) -> Part:

@@ -14,6 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import papermill
 from tqdm import tqdm
 
@@ -136,6 +138,14 @@ def read_rows_of(name: str, runs: Sequence[Run], results: Path | None = None) ->
 def write_rows(name: str, rows: Sequence[Row], results: Path | None = None) -> None:
     """Write `name`.json, by default into the committed results."""
     write_json((results or RESULTS) / f"{name}.json", rows)
+
+
+def write_arrays(path: Path, **arrays: npt.ArrayLike) -> None:
+    """Write arrays into an .npz file; whoever is killed meanwhile leaves the one that was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part.npz")
+    np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)
 
 
 def share_threads(jobs: int) -> None:

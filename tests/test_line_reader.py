@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
 import experiments.line_reader
@@ -20,7 +21,7 @@ from digitreader.ctc import BLANK, SYMBOLS
 from digitreader.data import Writers
 from digitreader.fields import HEIGHT
 from digitreader.recognizer import LineRecognizer, sha256
-from experiments.line_reader import bent, ctc_loss, export, greedy, keep, padded, train
+from experiments.line_reader import bent, ctc_loss, export, greedy, keep, padded, quantise, train
 from experiments.lines import FIELDS, PARTS, Kind, compose_part, disjoint, read_part, rows_of
 
 
@@ -138,8 +139,14 @@ def test_an_interrupted_training_goes_on(
     network = keras.models.load_model(trained, custom_objects={"ctc_loss": ctc_loss})
     assert int(network.optimizer.iterations) == 2 * 2, "two steps an epoch, none of them twice"
 
-    export(trained, tmp_path / "line.onnx", "the command")
+    export(trained, file := tmp_path / "line.onnx", "the command")
     lines = np.random.default_rng(0).random((2, HEIGHT, 48), np.float32)
     logits = np.asarray(network(lines[..., np.newaxis]))
     expected = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
-    np.testing.assert_allclose(LineRecognizer(tmp_path / "line.onnx").run(lines), expected, atol=1e-4)
+    np.testing.assert_allclose(LineRecognizer(file).run(lines), expected, atol=1e-4)
+
+    larger = file.stat().st_size
+    quantise(file, Kind.TRAINING, "the command", jobs=1)
+    assert file.stat().st_size < 0.7 * larger
+    np.testing.assert_allclose(LineRecognizer(file).run(lines), expected, atol=0.1)
+    assert {entry.key: entry.value for entry in onnx.load(file).metadata_props}["command"] == "the command"

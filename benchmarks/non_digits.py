@@ -18,7 +18,7 @@ from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from benchmarks.results import write_result
+from benchmarks.results import OF_DIGITS, write_result
 from digitreader.arrays import ByteArray
 from digitreader.data import load_mnist
 from digitreader.decision import evidence
@@ -26,7 +26,7 @@ from digitreader.errors import ImageError
 from digitreader.intervals import wilson
 from digitreader.reader import DigitReader
 from experiments.compose import CLEAN, PHOTO, compose
-from experiments.non_digits import LIKE_DIGITS, NON_DIGITS, PARTS_ARE_DIGITS, non_digit
+from experiments.non_digits import LIKE_DIGITS, NON_DIGITS, UNFIT, non_digit
 from experiments.outlines import outline
 
 COUNT = 500
@@ -39,9 +39,7 @@ SIDES = (28, 56, 112, 224)  # pixels of a piece; half of them are seen at 28 pix
 def drawn(kind: str, style: str) -> Iterator[ByteArray]:
     """Yield pictures of a kind of non-digits, made from MNIST's test digits where that takes digits."""
     data = load_mnist()
-    rows = (
-        np.flatnonzero(~np.isin(data.y_test, PARTS_ARE_DIGITS)) if kind == "fragment" else np.arange(len(data.x_test))
-    )
+    rows = np.flatnonzero(~np.isin(data.y_test, UNFIT.get(kind, ())))
     for number in range(COUNT):
         rng = np.random.default_rng((SEED, number))
         digits = [outline(data.x_test[row]) for row in rng.choice(rows, 2)]
@@ -90,7 +88,15 @@ def main() -> None:
             "accepted_95": wilson(sum(counts.values()), total),
             "auroc": float(roc_auc_score([1] * len(of_digits) + [0] * total, of_digits + scores)),
         }
-    write_result("non_digits", "python -m benchmarks.non_digits", seed=SEED, split="test", pictures=COUNT, kinds=kinds)
+    write_result(
+        "non_digits",
+        "python -m benchmarks.non_digits",
+        networks=OF_DIGITS,
+        seed=SEED,
+        split="test",
+        pictures=COUNT,
+        kinds=kinds,
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from PIL import Image
 from digitreader.arrays import ByteArray, FloatArray
 from digitreader.ctc import NO_DIGIT
 from experiments.non_digits import FOREIGN, LEAST, non_digit
-from experiments.outlines import FAR, FINE, Rng, dash, outline
+from experiments.outlines import FAR, FINE, Rng, dash, middle_of_strokes, outline, stroke_width
 
 Range = tuple[float, float]
 
@@ -158,8 +158,7 @@ def compose(outlines: Sequence[FloatArray], style: Style, rng: Rng) -> Picture:
 
 def _glyph(distance: FloatArray, pen: float, style: Style, rng: Rng) -> FloatArray:
     """Return an outline as this pen draws it, cut to its ink and a margin of one pixel."""
-    width = 2 * float(np.median(distance[_middle(distance)]))
-    distance = distance + np.float32(pen * width / 2)
+    distance = distance + np.float32(pen * stroke_width(distance) / 2)
     if rng.random() < style.broken:
         distance = _break(distance, rng)
     if (size := rng.uniform(*style.size)) != 1:
@@ -169,14 +168,9 @@ def _glyph(distance: FloatArray, pen: float, style: Style, rng: Rng) -> FloatArr
     return padded[rows[0] : rows[-1] + 1 + 2 * FINE, columns[0] : columns[-1] + 1 + 2 * FINE]
 
 
-def _middle(distance: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return where the middle of the strokes is: the distance there is half of the stroke's width."""
-    return (distance > 0) & (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8)) - 0.01)
-
-
 def _break(distance: FloatArray, rng: Rng) -> FloatArray:
     """Return the outline with a gap across one stroke."""
-    middle = np.argwhere(_middle(distance))
+    middle = np.argwhere(middle_of_strokes(distance))
     y, x = middle[rng.integers(len(middle))]
     rows, columns = np.mgrid[: distance.shape[0], : distance.shape[1]]
     angle = rng.uniform(0, np.pi)

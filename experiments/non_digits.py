@@ -16,7 +16,6 @@ from experiments.outlines import FAR, FINE, Rng, signed_distance
 
 SIDE = 28 * FINE
 CUTS = 10  # tries for a fragment
-PARTS_ARE_DIGITS = (1, 7)  # often
 LEAST = 12  # of its ink, in MNIST's pixels
 STRAIGHT = 0.4  # deviation of the ink across a stroke against that along it
 
@@ -121,6 +120,22 @@ def _noise(canvas: ByteArray, thickness: int, rng: Rng) -> None:
     canvas[:] = cv2.resize(black, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
 
 
+def _glyph(canvas: ByteArray, thickness: int, rng: Rng) -> None:
+    """Draw a sign of no alphabet: three to five strokes, straight or bent, each from some point of those before."""
+    drawn = [rng.uniform(0.15, 0.85, (1, 2))]
+    for _ in range(int(rng.integers(3, 6))):
+        before = drawn[rng.integers(len(drawn))]
+        start = before[rng.integers(len(before))]
+        end = rng.uniform(0.12, 0.88, 2)
+        while np.hypot(*(end - start)) < 0.3:
+            end = rng.uniform(0.12, 0.88, 2)
+        bend = (start + end) / 2 + (rng.normal(0, 0.2, 2) if rng.random() < 0.6 else 0)
+        t = np.linspace(0, 1, 12)[:, np.newaxis]
+        drawn.append((1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end)
+    for stroke in drawn[1:]:
+        cv2.polylines(canvas, [np.rint(stroke * SIDE).astype(np.int32)], False, 255, thickness)
+
+
 LIKE_DIGITS = "letter like a digit"
 DRAWN: dict[str, Callable[[ByteArray, int, Rng], None]] = {
     "sign": _sign,
@@ -129,6 +144,7 @@ DRAWN: dict[str, Callable[[ByteArray, int, Rng], None]] = {
     "foreign letter": _foreign_letter,
     LIKE_DIGITS: _lookalike,
     "scribble": _scribble,
+    "glyph": _glyph,
     "shape": _shape,
     "blots": _blots,
     "texture": _texture,
@@ -143,15 +159,20 @@ NON_DIGITS = (
     "symbol",
     "foreign letter",
     "scribble",
+    "glyph",
     "shape",
     "blots",
     "texture",
     "silhouette",
     "noise",
     "fragment",
+    "shuffled",
+    "mirrored",
     "pair",
 )
 """All kinds but the letters that are like digits."""
+UNFIT: dict[str, tuple[int, ...]] = {"fragment": (1, 7), "shuffled": (1, 7), "mirrored": (0, 1, 2, 4, 5, 8)}
+"""Digits that a kind is not made from: what would come out is often a digit."""
 
 
 def non_digit(kind: str, digits: Sequence[FloatArray], rng: Rng) -> FloatArray:
@@ -162,13 +183,19 @@ def non_digit(kind: str, digits: Sequence[FloatArray], rng: Rng) -> FloatArray:
     kind : str
         One of `NON_DIGITS`, or `LIKE_DIGITS`.
     digits : sequence of ndarray of shape (112, 112)
-        Outlines of digits: one for a fragment, not of `PARTS_ARE_DIGITS`; two for a pair.
+        Outlines of digits, none of those that are `UNFIT`: two for a pair, else one.
     rng : Generator
     """
     if kind == "fragment":
         return _fragment(digits[0], rng)
+    if kind == "shuffled":
+        ink = _cut(digits[0])
+        return _fitted(np.roll(ink, [side // 2 for side in ink.shape], axis=(0, 1)))
+    if kind == "mirrored":
+        return digits[0][:, ::-1]
     if kind == "pair":
-        return _pair(digits[0], digits[1], rng)
+        left, right = digits[:: rng.choice([1, -1])]
+        return _pair(left, right, rng)
     canvas = np.zeros((SIDE, SIDE), np.uint8)
     DRAWN[kind](canvas, int(rng.integers(5, 14)), rng)
     return signed_distance(canvas > 127)

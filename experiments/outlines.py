@@ -36,6 +36,16 @@ def signed_distance(inside: npt.NDArray[np.bool_]) -> FloatArray:
     return cv2.GaussianBlur(distance.astype(np.float32), (0, 0), 0.25 * FINE)  # the grid's steps
 
 
+def middle_of_strokes(distance: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return where the middle of an outline's strokes is: the distance there is half of the stroke's width."""
+    return (distance > 0) & (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8)) - 0.01)
+
+
+def stroke_width(distance: FloatArray) -> float:
+    """Return the usual width of an outline's strokes, in MNIST's pixels."""
+    return 2 * float(np.median(distance[middle_of_strokes(distance)]))
+
+
 def dash(rng: Rng) -> FloatArray:
     """Return the outline of a hyphen, as `outline` does of a digit: the one between the parts of a ZIP+4 code."""
     y, x = (np.mgrid[: 28 * FINE, : 28 * FINE] + 0.5) / FINE - 14

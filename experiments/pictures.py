@@ -21,15 +21,18 @@ from digitreader.images import find_ink, load_image
 from digitreader.single import prepare
 from experiments import compose, rough
 from experiments.compose import BOXED, CLEAN, PHOTO, PLAIN, RULED, SPECKLED, Style
-from experiments.non_digits import NON_DIGITS, PARTS_ARE_DIGITS, non_digit
+from experiments.hands import other_hand
+from experiments.non_digits import NON_DIGITS, UNFIT, non_digit
 from experiments.outlines import Rng, outline
-from experiments.runs import ROOT, fresh_processes
+from experiments.runs import ROOT, fresh_processes, write_arrays
 
-POOL = "bf96994e7119"  # these pictures: another name whenever some come out otherwise, which a test notices
+POOL = "other-hands"  # these pictures: another name whenever some come out otherwise, which a test notices
 FOLDER = ROOT / "runs" / "pictures" / POOL
 
 NONE = 10  # the class of what is no digit
 PART = 2000  # rows of MNIST's training set a file
+OTHERS = 2  # non-digits for each digit
+ONES = 0.3  # of the digits that stand beside another one in a pair: a thin 1 is easily overlooked
 SMALL = Style(scale=(1, 1.6), pen=(-0.2, 0.4), margin=(1, 6))  # what is handled roughly
 COMPOSED = ((PHOTO, 0.5), (CLEAN, 0.1), (PLAIN, 0.15), (SPECKLED, 0.05), (RULED, 0.1), (BOXED, 0.1))
 WAYS = ("plain", "composed", "rough")
@@ -93,11 +96,12 @@ def _of_row(row: int, partner: int, data: Dataset) -> Iterator[tuple[ByteArray, 
     distance = outline(image)
     plain, composed, handled = range(len(WAYS))
     yield image, label, -1, plain
-    yield _drawn(distance, "composed", rng), label, -1, composed
+    yield _drawn(other_hand(distance, label, rng), "composed", rng), label, -1, composed
     yield rough.rough(image, rng), label, -1, handled
-    yield _drawn(distance, "rough", rng), label, -1, handled
-    kind, way = int(rng.integers(len(NON_DIGITS))), int(rng.integers(len(WAYS)))
-    if NON_DIGITS[kind] != "fragment" or label not in PARTS_ARE_DIGITS:
+    yield _drawn(other_hand(distance, label, rng), "rough", rng), label, -1, handled
+    fitting = [kind for kind, name in enumerate(NON_DIGITS) if label not in UNFIT.get(name, ())]
+    for kind in rng.choice(fitting, OTHERS, replace=False).tolist():
+        way = int(rng.integers(len(WAYS)))
         something = non_digit(NON_DIGITS[kind], [distance, outline(data.x_train[partner])], rng)
         yield _drawn(something, WAYS[way], rng), NONE, kind, way
 
@@ -108,22 +112,21 @@ def compose_part(path: Path, number: int) -> None:
     data, writers = load_mnist(), load_writers().train
     found = []
     for row in range(number * PART, (number + 1) * PART):
-        own = np.flatnonzero(writers == writers[row])
-        partner = int(np.random.default_rng((6, row)).choice(own))
+        own, rng = np.flatnonzero(writers == writers[row]), np.random.default_rng((6, row))
+        ones = own[data.y_train[own] == 1]
+        partner = int(rng.choice(ones if len(ones) and rng.random() < ONES else own))
         for pixels, *told in _of_row(row, partner, data):
             if (image := seen(pixels)) is not None:
                 found.append((image, *told, row))
     images, labels, kinds, ways, rows = zip(*found, strict=True)
-    partial = path.with_suffix(".part.npz")
-    np.savez(
-        partial,
+    write_arrays(
+        path,
         images=np.array(images),
         labels=np.array(labels, np.uint8),
         kinds=np.array(kinds, np.int8),
         ways=np.array(ways, np.int8),
         rows=np.array(rows, np.int32),
     )
-    partial.replace(path)
 
 
 def load_pictures(jobs: int | None = None) -> Pictures:

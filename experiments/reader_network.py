@@ -9,6 +9,9 @@ digit. It is trained six times by one recipe, fixed beforehand:
   a network says honestly how digits by new hands are read (its logits are kept in results/reader_network/), and how it
   takes a kind of non-digit that it has never seen.
 
+Each network is then quantised to 8 bits: by ranges that its training pictures show, and but for its last layer. What is
+kept, and what is shipped, are quantised networks.
+
 A finished training is a row of results/reader_network.json and is not repeated. Afterwards run `digits calibrate`.
 
     python -m experiments.reader_network --jobs 2
@@ -22,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -33,33 +37,44 @@ import numpy.typing as npt
 from digitreader.arrays import FloatArray
 from digitreader.calibrate import FOLDS, PICTURES, PLAIN
 from digitreader.data import load_mnist
-from digitreader.export import write_onnx
+from digitreader.export import quantise_onnx, write_onnx
 from digitreader.provenance import provenance
-from digitreader.recognizer import MODELS, PICTURE_COMMAND, PICTURE_INPUT, PICTURE_OUTPUT, Recognizer, as_input, sha256
+from digitreader.recognizer import (
+    BATCH,
+    MODELS,
+    PICTURE_COMMAND,
+    PICTURE_INPUT,
+    PICTURE_OUTPUT,
+    PictureRecognizer,
+    Recognizer,
+    as_input,
+    sha256,
+)
 from experiments.crossval import fold_rows
 from experiments.lines import validation_mask
 from experiments.non_digits import NON_DIGITS
 from experiments.outlines import Rng
 from experiments.pictures import NONE, POOL, WAYS, Pictures, load_pictures
-from experiments.runs import ROOT, Row, Run, read_rows, read_rows_of, threads_in_use, train_missing
+from experiments.runs import ROOT, Row, Run, read_rows, read_rows_of, threads_in_use, train_missing, write_arrays
 
 SEED = 42
 FAMILIES = (  # of non-digits: those of a family are alike, so they are left out together
-    ("sign", "letter"),
+    ("sign", "letter", "mirrored"),
     ("symbol", "foreign letter"),
-    ("scribble", "blots", "silhouette"),
+    ("scribble", "glyph", "blots", "silhouette"),
     ("shape", "texture", "noise"),
-    ("fragment", "pair"),
+    ("fragment", "shuffled", "pair"),
 )
 RECIPE: dict[str, Any] = {
-    "BLOCKS": [[20], [40, 40], [80]],
-    "DENSE_UNITS": 128,
-    "EPOCHS": 14,
+    "BLOCKS": [[24], [40, 40], [96, 96]],
+    "DENSE_UNITS": 160,
+    "EPOCHS": 18,
     "BATCH_SIZE": 128,
     "LEARNING_RATE": 2e-3,
     "SHARES": [0.4, 0.3, 0.3],  # of an epoch's digits: plain, composed, rough
-    "NON_DIGITS": 1 / 3,  # of those that there are, in an epoch
+    "NON_DIGITS": 1 / 4,  # of those that there are, in an epoch
     "PICTURES": POOL,
+    "QUANTISED_ON": 1024,  # of the pictures that it was trained on
     "SEED": SEED,
 }
 RUNS = [Run(RECIPE, {"fold": fold}) for fold in (None, *range(FOLDS))]
@@ -144,14 +159,15 @@ def train(run: Run, results: Path) -> Row:
     """Train one network; of one that left a fold out, keep what it says of the fold's digits. Return its row."""
     fold, settings, started = run.labels["fold"], run.settings, time.perf_counter()
     pictures = load_pictures()
-    model, losses = fit(pictures if fold is None else pictures[without(pictures, fold)], settings)
+    trained_on = pictures if fold is None else pictures[without(pictures, fold)]
+    model, losses = fit(trained_on, settings)
     STATE.mkdir(parents=True, exist_ok=True)
-    file = STATE / f"fold_{fold}.keras"
-    model.save(file)
+    network = STATE / f"fold_{fold}.onnx"
+    export(model, trained_on, network, settings)
     row: Row = {
         "seed": settings["SEED"],
         "split": "all training digits" if fold is None else "without a fold by writer",
-        "model_sha256": sha256(file),
+        "model_sha256": sha256(network),
         "weights": model.count_params(),
         "losses": losses,
         "seconds": round(time.perf_counter() - started, 1),
@@ -159,11 +175,24 @@ def train(run: Run, results: Path) -> Row:
         "settings": settings,
     }
     if fold is not None:
-        row |= keep(model, pictures, fold, results)
+        row |= keep(PictureRecognizer(network), pictures, fold, results)
     return row | run.labels | provenance("", *PACKAGES)
 
 
-def keep(model: Any, pictures: Pictures, fold: int, results: Path) -> Row:
+def export(model: Any, trained_on: Pictures, target: Path, settings: dict[str, Any]) -> None:
+    """Write a network as an ONNX file of 8 bits, but for its last layer."""
+    import keras
+
+    exported = keras.Model(model.input, {PICTURE_OUTPUT: model.output})
+    exported(np.zeros((1, 28, 28, 1), np.float32))  # Keras exports only models that have been called
+    write_onnx(exported, target, {})
+    rng = np.random.default_rng(settings["SEED"])
+    shown = trained_on.images[rng.choice(len(trained_on.images), settings["QUANTISED_ON"], replace=False)]
+    said = {"command": PICTURE_COMMAND, "seed": str(settings["SEED"])}
+    quantise_onnx(target, np.array_split(as_input(shown), len(shown) // BATCH), said, fine_logits=True)
+
+
+def keep(network: PictureRecognizer, pictures: Pictures, fold: int, results: Path) -> Row:
     """Keep what is said (float16) of a fold's digits, and return what a row tells of them.
 
     Of plain pictures, that is what this network says. Of all pictures of the notebook's validation digits, it is also
@@ -172,14 +201,11 @@ def keep(model: Any, pictures: Pictures, fold: int, results: Path) -> Row:
     """
     data, own = load_mnist(), np.isin(pictures.rows, fold_rows("writer", fold))
     digits, unseen = pictures[own & (pictures.labels != NONE)], pictures[own & of_family(pictures, fold)]
-    logits, of_unseen = (
-        model.predict(as_input(some.images), batch_size=500, verbose=0).astype(np.float16) for some in (digits, unseen)
-    )
+    logits, of_unseen = (network.run(some.images).astype(np.float16) for some in (digits, unseen))
     plain, validated = digits.ways == PLAIN, validation_mask(data.y_train)[digits.rows]
     (of_digits,) = Recognizer().run(digits.images[validated], "logits")
     file = PICTURES.format(fold)
-    (results / file).parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
+    write_arrays(
         results / file,
         rows=digits.rows[plain],
         logits=logits[plain],
@@ -205,16 +231,6 @@ def certifying_networks() -> list[str]:
     return of_digits + [row["model_sha256"] for row in read_rows("reader_network") if row["fold"] is not None]
 
 
-def export(target: Path, command: str) -> None:
-    """Write the network that was trained on everything as an ONNX file."""
-    import keras
-
-    model = keras.models.load_model(STATE / "fold_None.keras", compile=False)
-    exported = keras.Model(model.input, {PICTURE_OUTPUT: model.output})
-    exported(np.zeros((1, 28, 28, 1), np.float32))  # Keras exports only models that have been called
-    write_onnx(exported, target, {"command": command, "seed": str(SEED)})
-
-
 def main() -> None:
     """Compose, train what is missing, export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -222,10 +238,11 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     if len(read_rows_of("reader_network", RUNS)) < len(RUNS):
         load_pictures(jobs)  # here, not by all networks at once
-    command = f"{PICTURE_COMMAND} --jobs {jobs}"
-    train_missing("reader_network", RUNS, train, jobs=jobs, command=command)
-    if (STATE / "fold_None.keras").exists():
-        export(MODELS / "reader.onnx", command)
+    train_missing("reader_network", RUNS, train, jobs=jobs, command=f"{PICTURE_COMMAND} --jobs {jobs}")
+    if (STATE / "fold_None.onnx").exists():
+        partial = MODELS / "reader.part"
+        shutil.copyfile(STATE / "fold_None.onnx", partial)
+        partial.replace(MODELS / "reader.onnx")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Small pictures as they come out of rough handling: what the reader's network is prepared for.
 
-Noise, blur, stray lines, spots, clouds, hollow strokes: of the kinds that `experiments.corruptions` measures, but by
-other code, and of any strength.
+Noise, blur, stray lines, spots, clouds, hollow strokes, few pixels: mostly of the kinds that `experiments.corruptions`
+measures, but by other code, and of any strength.
 """
 
 from __future__ import annotations
@@ -54,11 +54,13 @@ def _frosted(image: FloatArray, rng: Rng) -> Values:
 
 
 def _crossed(image: FloatArray, rng: Rng) -> Values:
-    """Draw a stray line: straight, bent or angular, whole or in dashes."""
+    """Draw a stray line: straight, bent, angular or up and down, whole or in dashes."""
     height, width = image.shape
-    count = int(rng.integers(2, 14))
+    count = int(rng.integers(2, 16))
     along = np.linspace(rng.uniform(-0.1, 0.3), rng.uniform(0.7, 1.1), count)
     across = np.linspace(rng.uniform(), rng.uniform(), count) + rng.normal(0, rng.uniform(0, 0.1), count)
+    if rng.random() < 0.4:  # up and down
+        across += rng.uniform(0.03, 0.12) * np.resize([1, -1], count)
     points = np.stack([along * width, across * height], axis=1)
     if rng.random() < 0.2:
         points = points[:, ::-1] * [width / height, height / width]
@@ -108,22 +110,34 @@ def _bent(image: FloatArray, rng: Rng) -> Values:
     return cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_LINEAR)
 
 
-WAYS: tuple[Callable[[FloatArray, Rng], Values], ...] = (
-    _noisy,
-    _grainy,
-    _soft,
-    _frosted,
-    _crossed,
-    _spotted,
-    _hollow,
-    _cloudy,
-    _bent,
-)
+def _coarse(image: FloatArray, rng: Rng) -> Values:
+    """Leave few pixels, and enlarge them again."""
+    height, width = image.shape
+    share = rng.uniform(0.25, 0.5)
+    few = (max(round(width * share), 5), max(round(height * share), 5))
+    smoothly = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.integers(3)]
+    return cv2.resize(cv2.resize(image, few, interpolation=cv2.INTER_AREA), (width, height), interpolation=smoothly)
+
+
+WAYS: dict[Callable[[FloatArray, Rng], Values], float] = {
+    _noisy: 0.1,
+    _grainy: 0.1,
+    _soft: 0.08,
+    _frosted: 0.1,
+    _crossed: 0.22,
+    _spotted: 0.1,
+    _hollow: 0.08,
+    _cloudy: 0.06,
+    _bent: 0.08,
+    _coarse: 0.08,
+}
+"""How often each is taken first; a stray line, which is hardest to read through, the most."""
 
 
 def rough(image: ByteArray, rng: Rng) -> ByteArray:
     """Return an image (h, w), white on black, handled roughly in one way, or in two one after the other."""
     values: FloatArray = image.astype(np.float32) / np.float32(255)
-    for way in rng.permutation(len(WAYS))[: 1 + (rng.random() < 0.3)]:
-        values = np.clip(WAYS[way](values, rng), 0, 1).astype(np.float32)
+    ways, shares = zip(*WAYS.items(), strict=True)
+    for number in rng.choice(len(ways), 1 + int(rng.random() < 0.3), replace=False, p=shares):
+        values = np.clip(ways[number](values, rng), 0, 1).astype(np.float32)
     return np.rint(values * 255).astype(np.uint8)

@@ -149,6 +149,24 @@ def test_a_hyphen_is_wider_than_high() -> None:
         assert np.ptp(columns) > 1.3 * np.ptp(rows)
 
 
+def test_a_shuffled_digit_has_the_ink_of_a_digit_elsewhere(outlines: list[FloatArray]) -> None:
+    for number, distance in enumerate(outlines):
+        shuffled = non_digit("shuffled", [distance], np.random.default_rng(number))
+        assert 0.5 < (shuffled > 0).sum() / (distance > 0).sum() < 2
+        assert np.corrcoef((shuffled > 0).ravel(), (distance > 0).ravel())[0, 1] < 0.6
+
+
+def test_a_mirrored_digit_mirrors_back(outlines: list[FloatArray]) -> None:
+    mirrored = non_digit("mirrored", outlines[:1], np.random.default_rng(0))
+    np.testing.assert_array_equal(non_digit("mirrored", [mirrored], np.random.default_rng(0)), outlines[0])
+
+
+def test_a_sign_of_no_alphabet_hangs_together(outlines: list[FloatArray]) -> None:
+    for seed in range(20):
+        ink = non_digit("glyph", [], np.random.default_rng(seed)) > 0
+        assert cv2.connectedComponents(ink.astype(np.uint8))[0] == 2, "paper, and one sign"
+
+
 @pytest.mark.parametrize("kind", NON_DIGITS)
 def test_non_digits_draw_something(outlines: list[FloatArray], kind: str) -> None:
     drawn = [non_digit(kind, outlines[2:4], np.random.default_rng(seed)) for seed in range(10)]
@@ -156,4 +174,5 @@ def test_non_digits_draw_something(outlines: list[FloatArray], kind: str) -> Non
         assert distance.shape == (112, 112)
         assert (distance > 0).sum() > 50
         assert compose([distance], PHOTO, np.random.default_rng(0)).pixels.ndim == 3
-    assert any((one != other).any() for one, other in zip(drawn[1:], drawn, strict=False))
+    if kind not in ("shuffled", "mirrored"):  # what these look like follows from the digit
+        assert any((one != other).any() for one, other in zip(drawn[1:], drawn, strict=False))

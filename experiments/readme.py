@@ -28,6 +28,7 @@ from experiments.reader_tables import (
 )
 from experiments.runs import ROOT, Row, read_card, read_rows
 from experiments.service_tables import load, load_parts, measured, service_goals
+from experiments.speed_tables import path_goals, whole_path
 from experiments.study_tables import (
     architectures,
     compute,
@@ -289,6 +290,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
         explanation_leads,
         trust_goals,
         line_methods,
+        whole_path,
+        path_goals,
         samples,
         recipe,
         backends,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import digitreader.reader
 from benchmarks.fields import Outcome, curve, interval, outcome, summary
 from benchmarks.mnist import shifted
+from benchmarks.whole_path import STEPS, watched
 from digitreader.decision import FieldReading, Reason
 from digitreader.errors import BlankImageError
 from digitreader.fields import HEIGHT
 from digitreader.intervals import wilson
+from digitreader.reader import DigitReader
 from experiments.compose import Line, Picture
 from experiments.oversegmentation import NO_CLASS, best_path, cuts, segments
 
@@ -104,3 +108,17 @@ def test_the_best_path_leaves_no_ink_out() -> None:
     for row, (left, right) in zip(scores, extents, strict=True):
         row[1 if right - left == 2 else NO_CLASS] = -0.1  # a stroke alone is a 1, more is no digit
     assert best_path(pixels, edges, found, scores) == "111"
+
+
+def test_a_watch_on_the_steps_changes_no_reading(root: Path, reader: DigitReader) -> None:
+    samples, original = root / "docs" / "samples", digitreader.reader.find_ink
+    expected = reader.read(samples / "zip.jpg"), reader.predict_image(samples / "seven.jpg")
+    with watched() as of_line:
+        line = reader.read(samples / "zip.jpg")
+    with watched() as of_digit:
+        digit = reader.predict_image(samples / "seven.jpg")
+    assert (line, digit) == expected
+    assert of_line.keys() == {step for step in STEPS if "digit:" not in step}
+    assert of_digit.keys() == {step for step in STEPS if "line:" not in step}
+    assert min(*of_line.values(), *of_digit.values()) > 0
+    assert digitreader.reader.find_ink is original

@@ -28,7 +28,7 @@ READING: JsonDict = {
 }
 FIELD_READING: JsonDict = {
     "text": "94103",
-    "confidence": 0.986,
+    "confidence": 0.985,
     "decision": "accept",
     "reason": "ok",
     "digits": [

@@ -1,7 +1,8 @@
 """Another country's handwriting: scikit-learn's 1,797 digits of 8 × 8 pixels, written in Turkey.
 
-Nothing was trained on them, tuned to them or chosen by them. Three ways to bring them into the network: plain resizing,
-the box and centre of mass of MNIST, and the reader with all that it does to a picture.
+Nothing was trained on them or tuned to them; an earlier reader's errors on them showed which hands its training lacked.
+Three ways to bring them into the network: plain resizing, the box and centre of mass of MNIST, and the reader with all
+that it does to a picture.
 
     python -m benchmarks.foreign
 

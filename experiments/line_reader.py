@@ -20,7 +20,6 @@ import argparse
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,9 +36,9 @@ from digitreader.export import quantise_onnx, write_onnx
 from digitreader.fields import HEIGHT
 from digitreader.lines import read_line
 from digitreader.provenance import provenance
-from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, MODELS, LineRecognizer, sha256
+from digitreader.recognizer import LINE_COMMAND, LINE_INPUT, LINE_OUTPUT, LineRecognizer, sha256
 from experiments.lines import FOLDER, PART, PARTS, Kind, Part, compose_missing, read_part
-from experiments.runs import RESULTS, ROOT, write_arrays
+from experiments.runs import RESULTS, ROOT, ship, write_arrays
 
 SEED = 42
 # A network of other code, or of other lines, is another.
@@ -257,9 +256,7 @@ def main() -> None:
     quantise(network, trained_on, command, jobs=arguments.jobs)
     keep(LineRecognizer(network), unseen, kept, command=command, jobs=arguments.jobs)
     if not arguments.certifying:
-        partial = MODELS / "line_reader.part"
-        shutil.copyfile(network, partial)
-        partial.replace(MODELS / "line_reader.onnx")
+        ship(network, "line_reader.onnx")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,6 @@ from digitreader.export import quantise_onnx, write_onnx
 from digitreader.provenance import provenance
 from digitreader.recognizer import (
     BATCH,
-    MODELS,
     PICTURE_COMMAND,
     PICTURE_INPUT,
     PICTURE_OUTPUT,
@@ -58,7 +56,7 @@ from experiments.lines import validation_mask
 from experiments.non_digits import NON_DIGITS
 from experiments.outlines import Rng
 from experiments.pictures import NONE, POOL, WAYS, Pictures, load_pictures
-from experiments.runs import ROOT, Row, Run, read_rows, read_rows_of, threads_in_use, train_missing, write_arrays
+from experiments.runs import ROOT, Row, Run, read_rows, read_rows_of, ship, threads_in_use, train_missing, write_arrays
 
 SEED = 42
 FAMILIES = (  # of non-digits: those of a family are alike, so they are left out together
@@ -242,10 +240,8 @@ def main() -> None:
     if len(read_rows_of("reader_network", RUNS)) < len(RUNS):
         load_pictures(jobs)  # here, not by all networks at once
     train_missing("reader_network", RUNS, train, jobs=jobs, command=f"{PICTURE_COMMAND} --jobs {jobs}")
-    if (STATE / "fold_None.onnx").exists():
-        partial = MODELS / "reader.part"
-        shutil.copyfile(STATE / "fold_None.onnx", partial)
-        partial.replace(MODELS / "reader.onnx")
+    if (trained := STATE / "fold_None.onnx").exists():
+        ship(trained, "reader.onnx")
 
 
 if __name__ == "__main__":

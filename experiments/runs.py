@@ -6,6 +6,7 @@ import argparse
 import ast
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -24,7 +25,7 @@ from digitreader.cores import cores
 from digitreader.data import load_mnist
 from digitreader.errors import TrainingError
 from digitreader.provenance import write_json
-from digitreader.recognizer import as_input
+from digitreader.recognizer import MODELS, as_input
 from digitreader.training import CARD, MODEL, NOTEBOOK, find_root, run_notebook
 
 ROOT = find_root(Path(__file__).parent)
@@ -146,6 +147,13 @@ def write_arrays(path: Path, **arrays: npt.ArrayLike) -> None:
     partial = path.with_suffix(".part.npz")
     np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
     partial.replace(path)
+
+
+def ship(network: Path, name: str) -> None:
+    """Put a finished network among the models; whoever is killed meanwhile leaves the one that was there."""
+    partial = (MODELS / name).with_suffix(".part")
+    shutil.copyfile(network, partial)
+    partial.replace(MODELS / name)
 
 
 def share_threads(jobs: int) -> None:

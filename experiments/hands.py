@@ -82,8 +82,8 @@ def other_hand(distance: FloatArray, label: int, rng: Rng) -> FloatArray:
     half = stroke_width(distance) / 2 * rng.uniform(0.7, 1.1)
     y, x = np.mgrid[: distance.shape[0], : distance.shape[1]]
     for (left, upper), (right, lower) in STROKES[label](distance > 0, rng):
-        along = np.array([right - left, lower - upper]) / max(np.hypot(right - left, lower - upper), 1e-9)
         length = np.hypot(right - left, lower - upper)
+        along = np.array([right - left, lower - upper]) / max(length, 1e-9)
         place = np.clip((x - left) * along[0] + (y - upper) * along[1], 0, length)
         away = np.hypot(x - left - place * along[0], y - upper - place * along[1])
         distance = np.maximum(distance, half - away / FINE)

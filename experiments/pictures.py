@@ -100,9 +100,10 @@ def _of_row(row: int, partner: int, data: Dataset) -> Iterator[tuple[ByteArray, 
     yield rough.rough(image, rng), label, -1, handled
     yield _drawn(other_hand(distance, label, rng), "rough", rng), label, -1, handled
     fitting = [kind for kind, name in enumerate(NON_DIGITS) if label not in UNFIT.get(name, ())]
+    beside = outline(data.x_train[partner])
     for kind in rng.choice(fitting, OTHERS, replace=False).tolist():
         way = int(rng.integers(len(WAYS)))
-        something = non_digit(NON_DIGITS[kind], [distance, outline(data.x_train[partner])], rng)
+        something = non_digit(NON_DIGITS[kind], [distance, beside], rng)
         yield _drawn(something, WAYS[way], rng), NONE, kind, way
 
 

@@ -31,6 +31,7 @@ SINGLE = 50  # calls a round
 KERAS_BATCHES = (32, 64, 128, 256, 512, 1024, 2048)
 FILES = 1000
 SEED = 0
+QUALITY = 80  # of JPEG files
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -38,6 +39,12 @@ def seconds(call: Callable[[], Any]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+def photo(images: np.ndarray, number: int) -> bytes:
+    """Return a user-like photo of one of some digits, as a JPEG file."""
+    rng = np.random.default_rng((SEED, number))
+    return jpeg(compose([outline(images[number])], PHOTO, rng).pixels, QUALITY)
 
 
 def single(reader: DigitReader, network: Any, images: np.ndarray) -> dict[str, float]:
@@ -116,16 +123,15 @@ def main() -> None:
     def png(number: int, path: Path) -> None:
         Image.fromarray(data.x_test[number]).save(path, "PNG")
 
-    def photo(number: int, path: Path) -> None:
-        rng = np.random.default_rng((SEED, number))
-        path.write_bytes(jpeg(compose([outline(data.x_test[number])], PHOTO, rng).pixels, 80))
+    def write_photo(number: int, path: Path) -> None:
+        path.write_bytes(photo(data.x_test, number))
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small, large = folder / "small", folder / "large"
         small.mkdir()
         large.mkdir()
-        small_rate, photo_rate = files(reader, small, png), files(reader, large, photo)
+        small_rate, photo_rate = files(reader, small, png), files(reader, large, write_photo)
         line = next(lines(data.x_test, data.y_test, np.zeros(10_000, np.int32), CLEAN, count=1, seed=SEED))
         reader.read(line.picture.pixels)
         field_ms = 1e3 * statistics.median(seconds(lambda: reader.read(line.picture.pixels)) for _ in range(SINGLE))

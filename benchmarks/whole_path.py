@@ -14,13 +14,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any, TypeVar
 from unittest.mock import patch
 
 import cv2
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -28,19 +27,18 @@ import digitreader.lines
 import digitreader.reader
 from benchmarks.bad_input import saved
 from benchmarks.results import write_result
+from benchmarks.speed import QUALITY, SEED, photo, seconds
 from digitreader.data import load_mnist, load_writers
 from digitreader.reader import DigitReader
 from digitreader.recognizer import LineRecognizer
-from experiments.compose import FIELDS, PHOTO, compose, jpeg, lines
-from experiments.outlines import outline
+from experiments.compose import FIELDS, jpeg, lines
 from experiments.runs import fresh_processes
 
-SEED = 0
 FILES = 600
 ROUNDS = 5
-QUALITY = 80  # of JPEG files
 Result = TypeVar("Result")
-PICTURES, LINES = ("a file of 28 × 28 pixels", "a photo of a digit"), ("a photo of a ZIP code",)
+SMALL, PICTURE, LINE = "a file of 28 × 28 pixels", "a photo of a digit", "a photo of a ZIP code"
+LINE_NETWORK = "a line: its network, three views"
 # The steps of a reading, and where the reader finds each: what is replaced by the same with a watch.
 STEPS: dict[str, tuple[Any, str]] = {
     "decoding": (digitreader.reader, "load_image"),
@@ -48,7 +46,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "one digit: in MNIST's form": (digitreader.reader, "prepare"),
     "one digit: both networks": (digitreader.reader, "run_both"),
     "a line: level and of one height": (digitreader.reader, "line_image"),
-    "a line: its network, three views": (LineRecognizer, "run"),
+    LINE_NETWORK: (LineRecognizer, "run"),
     "a line: the most probable texts": (digitreader.lines, "beam_search"),
     "a line: where each digit stands": (digitreader.reader, "align"),
 }
@@ -58,20 +56,18 @@ def sources() -> dict[str, list[bytes]]:
     """Return `FILES` files of each kind, of test digits."""
     data, writers = load_mnist(), load_writers()
     small = [saved(Image.fromarray(image), "PNG") for image in data.x_test[:FILES]]
-    photos, codes = [], []
-    for number in range(FILES):
-        rng = np.random.default_rng((SEED, number))
-        photos.append(jpeg(compose([outline(data.x_test[number])], PHOTO, rng).pixels, QUALITY))
+    photos = [photo(data.x_test, number) for number in range(FILES)]
+    codes = []
     for style in FIELDS.values():
         composed = lines(data.x_test, data.y_test, writers.test, style, count=FILES // len(FIELDS), seed=SEED)
         codes += [jpeg(line.picture.pixels, QUALITY) for line in composed]
-    return dict(zip((*PICTURES, *LINES), (small, photos, codes), strict=True))
+    return {SMALL: small, PICTURE: photos, LINE: codes}
 
 
 @contextmanager
 def watched() -> Iterator[dict[str, float]]:
     """Take the time of each of `STEPS` while the block runs: seconds by the step's name."""
-    seconds: defaultdict[str, float] = defaultdict(float)
+    spent: defaultdict[str, float] = defaultdict(float)
 
     def with_watch(step: str, call: Callable[..., Result]) -> Callable[..., Result]:
         def timed(*arguments: Any, **options: Any) -> Result:
@@ -79,20 +75,20 @@ def watched() -> Iterator[dict[str, float]]:
             try:
                 return call(*arguments, **options)
             finally:
-                seconds[step] += time.perf_counter() - started
+                spent[step] += time.perf_counter() - started
 
         return timed
 
     with ExitStack() as stack:
         for step, (owner, name) in STEPS.items():
             stack.enter_context(patch.object(owner, name, with_watch(step, getattr(owner, name))))
-        yield seconds
+        yield spent
 
 
 def read_all(reader: DigitReader, kind: str, files: Sequence[bytes]) -> int:
     """Read files one after the other, and return how many."""
     for file in files:
-        if kind in LINES:
+        if kind == LINE:
             reader.read(file)
         else:
             reader.predict_image(file)
@@ -104,17 +100,15 @@ def breakdown(reader: DigitReader, kind: str, files: Sequence[bytes]) -> dict[st
     read_all(reader, kind, files[:50])
     rounds: list[dict[str, float]] = []
     for _ in range(ROUNDS):
-        with watched() as seconds:
-            started = time.perf_counter()
-            read_all(reader, kind, files)
-            seconds["all"] = time.perf_counter() - started
-        rounds.append({step: 1e3 * spent / len(files) for step, spent in seconds.items()})
+        with watched() as spent:
+            spent["all"] = seconds(partial(read_all, reader, kind, files))
+        rounds.append({step: 1e3 * taken / len(files) for step, taken in spent.items()})
     return {step: statistics.median(one[step] for one in rounds) for step in rounds[0]}
 
 
 @cache
 def own_reader() -> DigitReader:
-    """Return the reader of a process that has a core of its own."""
+    """Return a reader that keeps to one core."""
     cv2.setNumThreads(1)
     return DigitReader(threads=1)
 
@@ -130,32 +124,27 @@ def rates(kinds: dict[str, list[bytes]]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     with fresh_processes(cores) as pool:
         for kind, files in tqdm(kinds.items(), "rates"):
-            read = reader.read_fields if kind in LINES else reader.predict_images
+            read = reader.read_fields if kind == LINE else reader.predict_images
             parts = [list(islice(files, first, None, 4 * cores)) for first in range(4 * cores)]
             ways: dict[str, Callable[[], Any]] = {
                 "threads": lambda read=read, files=files: sum(1 for _ in read(files)),  # type: ignore[misc]
                 "processes": lambda kind=kind, parts=parts: sum(pool.map(read_part, [kind] * len(parts), parts)),  # type: ignore[misc]
             }
-            seconds: dict[str, list[float]] = {way: [] for way in ways}
+            taken: dict[str, list[float]] = {way: [] for way in ways}
             for call in ways.values():
                 call()
             for _ in range(ROUNDS):
                 for way, call in ways.items():
-                    started = time.perf_counter()
-                    call()
-                    seconds[way].append(time.perf_counter() - started)
-            found[kind] = {way: len(files) / statistics.median(spent) for way, spent in seconds.items()}
+                    taken[way].append(seconds(call))
+            found[kind] = {way: len(files) / statistics.median(rounds) for way, rounds in taken.items()}
     return found
 
 
 def main() -> None:
     """Measure and write results/whole_path.json."""
-    kinds, threads = sources(), cv2.getNumThreads()
+    kinds = sources()
     a_second = rates(kinds)
-    cv2.setNumThreads(1)
-    reader = DigitReader(threads=1)
-    milliseconds = {kind: breakdown(reader, kind, files) for kind, files in tqdm(kinds.items(), "steps")}
-    cv2.setNumThreads(threads)
+    milliseconds = {kind: breakdown(own_reader(), kind, files) for kind, files in tqdm(kinds.items(), "steps")}
     write_result(
         "whole_path",
         "python -m benchmarks.whole_path",

@@ -4,8 +4,8 @@ What the networks say of such digits was kept when they were trained, so nothing
 
 - of the notebook's validation digits as plain, composed and roughly handled pictures; they choose how much the picture
   network's word counts, what confidence means, and what is taken for no digit;
-- of all other training digits, by networks that saw neither the digit nor anything else by its writer; they certify the
-  threshold.
+- of the other training digits, by networks that saw neither the digit nor anything else by its writer; they certify the
+  threshold. For the full network these are all of them, for the fast one those by two fifths of the writers.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from digitreader.drift import count
 from digitreader.errors import CalibrationError
 from digitreader.guarantee import DELTA, certify
 from digitreader.provenance import provenance
-from digitreader.recognizer import CALIBRATE_COMMAND, PictureRecognizer, Recognizer, sha256
+from digitreader.recognizer import CALIBRATE_COMMAND, FAST_COMMAND, MODEL, ModelName, PictureRecognizer, sha256
 
 RISK = 0.001  # wrong readings among the accepted ones, at most
 MISSED_DIGITS = 0.01  # share of the plain validation digits that may be taken for no digit
 WEIGHTS = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)  # of the picture network's logits
 PACKAGES = ("numpy", "scipy", "scikit-learn")
 DIGITS, PICTURES = "crossval/writer_{}.npz", "reader_network/fold_{}.npz"  # in the folder of the results
+FAST_DIGITS, FAST_VALIDATION = "fast_network/held_out.npz", "fast_network/validation.npz"
 FOLDS = 5  # by writer
 PLAIN, COMPOSED, ROUGH = range(3)  # how the pictures of validation digits were made
 
@@ -101,8 +102,8 @@ def kept_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise CalibrationError(f"What the networks said is not in {path} ({error!r}).") from error
 
 
-def said_by_folds(results: Path, without: npt.NDArray[np.integer]) -> Said:
-    """Return what networks that saw nothing by their writers say of the training digits as plain pictures.
+def said_by_folds(results: Path, without: npt.NDArray[np.integer], model: ModelName = "full") -> Said:
+    """Return what networks that saw nothing by their writers say of training digits as plain pictures.
 
     The digits' networks read the arrays themselves, which differ next to nothing from the pictures' prepared form. A
     digit that is taken for blank is left out.
@@ -113,28 +114,31 @@ def said_by_folds(results: Path, without: npt.NDArray[np.integer]) -> Said:
         The folder experiments/results.
     without : ndarray of int
         Rows of the training set that are left out: those that something was chosen on certify nothing.
+    model : "full" or "fast"
+        The digits' network.
 
     Raises
     ------
     CalibrationError
         If something that was kept is missing or damaged.
     """
+    files = [FAST_DIGITS] if model == "fast" else [DIGITS.format(fold) for fold in range(FOLDS)]
     try:
-        by_digits, by_pictures = (
-            [kept_arrays(results / name.format(fold)) for fold in range(FOLDS)] for name in (DIGITS, PICTURES)
-        )
-        logits = np.zeros((sum(len(part["rows"]) for part in by_digits), 10), np.float32)
-        for part in by_digits:
-            logits[part["rows"]] = part["logits"]
+        by_digits = [kept_arrays(results / file) for file in files]
+        by_pictures = [kept_arrays(results / PICTURES.format(fold)) for fold in range(FOLDS)]
         rows = np.concatenate([part["rows"] for part in by_pictures])
+        read = np.concatenate([part["rows"] for part in by_digits])
+        logits = np.zeros((max(rows.max(), read.max()) + 1, 10), np.float32)
+        logits[read] = np.concatenate([part["logits"] for part in by_digits])
         pictures = np.concatenate([part["logits"] for part in by_pictures]).astype(np.float32)
-        return Said(logits[rows], pictures, rows, np.full(len(rows), PLAIN, np.int8))[~np.isin(rows, without)]
+        said = Said(logits[rows], pictures, rows, np.full(len(rows), PLAIN, np.int8))
+        return said[np.isin(rows, read) & ~np.isin(rows, without)]
     except (IndexError, KeyError, ValueError) as error:
         raise CalibrationError(f"What the networks said of digits is not in {results} ({error!r}).") from error
 
 
-def said_in_validation(results: Path) -> Said:
-    """Return what the committed digits' network and the picture networks of the folds say of validation digits.
+def said_in_validation(results: Path, model: ModelName = "full") -> Said:
+    """Return what a committed digits' network and the picture networks of the folds say of validation digits.
 
     Raises
     ------
@@ -147,6 +151,13 @@ def said_in_validation(results: Path) -> Said:
             np.concatenate([part[f"validation_{name}"] for part in kept])
             for name in ("logits", "pictures", "rows", "ways")
         )
+        if model == "fast":
+            order = rows.argsort(kind="stable")  # of a row's pictures, the order is the same everywhere
+            pictures, rows, ways = pictures[order], rows[order], ways[order]
+            fast = kept_arrays(results / FAST_VALIDATION)
+            if not (np.array_equal(fast["rows"], rows) and np.array_equal(fast["ways"], ways)):
+                raise ValueError("the fast network read other pictures than the picture networks")
+            logits = fast["logits"]
         return Said(logits.astype(np.float32), pictures.astype(np.float32), rows, ways)
     except (KeyError, ValueError) as error:
         raise CalibrationError(f"What the networks said of digits is not in {results} ({error!r}).") from error
@@ -182,8 +193,8 @@ def choose_weight(said: Said, labels: ByteArray) -> tuple[float, dict[str, dict[
     return max(as_good), costs
 
 
-def calibrate(models: Path, results: Path, *, risk: float = RISK) -> dict[str, Any]:
-    """Fit weight, temperature and thresholds, and return what reader.json is to say.
+def calibrate(models: Path, results: Path, *, model: ModelName = "full", risk: float = RISK) -> dict[str, Any]:
+    """Fit weight, temperature and thresholds, and return what reader.json, or fast.json, is to say.
 
     With 95 % confidence, at most a share `risk` of the accepted readings of digits like these, by other people, is
     wrong: see `digitreader.guarantee`.
@@ -194,6 +205,8 @@ def calibrate(models: Path, results: Path, *, risk: float = RISK) -> dict[str, A
         The folder of the networks, and of the card that the notebook wrote.
     results : Path
         The folder experiments/results: what the networks said of digits that they never saw.
+    model : "full" or "fast"
+        The digits' network.
     risk : float
         Share of wrong readings among those that are accepted.
 
@@ -206,15 +219,20 @@ def calibrate(models: Path, results: Path, *, risk: float = RISK) -> dict[str, A
         so small a risk.
     """
     data, writers, card = load_mnist(), load_writers(), json.loads((models / "mnist_cnn.json").read_text())
-    networks = [Recognizer(models / "mnist_cnn.onnx").path, PictureRecognizer(models / "reader.onnx").path]
+    chosen = MODEL[model]
+    networks = [chosen.recognizer(models / chosen.network).path, PictureRecognizer(models / "reader.onnx").path]
     validated = validation_rows(data.y_train, card["split"]["validation_rows_sha256"])
-    chosen_on = said_in_validation(results)
+    if model == "fast" and str(kept_arrays(results / FAST_VALIDATION).get("network")) != sha256(networks[0]):
+        raise CalibrationError(
+            f"What was kept of pictures is of another network than {chosen.network}: `{FAST_COMMAND}` keeps it anew."
+        )
+    chosen_on = said_in_validation(results, model)
     labels = data.y_train[chosen_on.rows]
     weight, costs = choose_weight(chosen_on, labels)
     temperature, _ = fit(chosen_on, labels, weight)
     min_evidence = float(np.quantile(evidence(chosen_on.pictures[chosen_on.ways == PLAIN]), MISSED_DIGITS))
 
-    others = said_by_folds(results, validated)
+    others = said_by_folds(results, validated, model)
     before, after = (
         calibrated(combined(others.logits, others.pictures, weight), number) for number in (1, temperature)
     )

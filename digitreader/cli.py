@@ -336,36 +336,48 @@ def calibrate(
         typer.Option(min=0, max=1, help="Share of wrong digits among the accepted ones, at most, in 19 cases of 20."),
     ] = None,
     field_risk: Annotated[float | None, typer.Option(min=0, max=1, help="The same of fields.")] = None,
+    fast_risk: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The same of digits that the fast network reads.")
+    ] = None,
 ) -> None:
-    """Fit confidences and thresholds on what the networks never saw: models/reader.json and line_reader.json."""
+    """Fit confidences and thresholds on what the networks never saw: models/reader.json, fast.json, line_reader.json.
+
+    Nothing is written unless all of these risks can be certified.
+    """
     with _errors_for_people():
         from digitreader.calibrate import RISK, calibrate
         from digitreader.calibrate_fields import FIELD_RISK, WAYS, calibrate_fields
         from digitreader.errors import DataNotFoundError
         from digitreader.provenance import write_json
         from digitreader.reader import DigitReader
+        from digitreader.recognizer import MODEL, ModelName
         from digitreader.training import CARD, find_root
 
         models = (find_root(Path.cwd()) / CARD).parent
         results = models.parent / "experiments" / "results"
-        found = {}  # written when both are certified: who is refused keeps what there was
-        try:
-            found["reader.json"] = content = calibrate(models, results, risk=RISK if risk is None else risk)
-            digits = content["digits"]
-            said = (
-                f"digits: temperature {content['temperature']:.3f}; calibration error "
-                f"{digits['calibration_error_before']:.2%} before, {digits['calibration_error_after']:.2%} after; "
-                f"{_accepted(digits['images'], digits)}"
-            )
-        except DataNotFoundError as error:
-            if risk is not None:
-                raise
-            DigitReader(models)  # an error unless the calibration at hand belongs to the network
-            said = f"NOT CALIBRATED: {error} reader.json is unchanged; it belongs to the network."
+        asked: dict[ModelName, float | None] = {"full": risk, "fast": fast_risk}
+        found, said = {}, []
+        for name, wanted in asked.items():
+            file, words = MODEL[name].calibration, "digits" if name == "full" else "digits, fast"
+            try:
+                found[file] = content = calibrate(models, results, model=name, risk=RISK if wanted is None else wanted)
+            except DataNotFoundError as error:
+                if wanted is not None:
+                    raise
+                DigitReader(models, model=name)  # an error unless the calibration at hand belongs to the network
+                said.append(f"NOT CALIBRATED: {error} {file} is unchanged; it belongs to the network.")
+            else:
+                digits = content["digits"]
+                said.append(
+                    f"{words}: temperature {content['temperature']:.3f}; calibration error "
+                    f"{digits['calibration_error_before']:.2%} before, {digits['calibration_error_after']:.2%} after; "
+                    f"{_accepted(digits['images'], digits)}"
+                )
         of_fields = calibrate_fields(models, results, risk=FIELD_RISK if field_risk is None else field_risk)
-        for name, content in (found | {"line_reader.json": of_fields}).items():
-            write_json(models / name, content)
-        typer.echo(said)
+        for file, content in (found | {"line_reader.json": of_fields}).items():
+            write_json(models / file, content)
+        for line in said:
+            typer.echo(line)
         for way, meaning in WAYS.items():
             certifying = of_fields[way]["certifying"]
             typer.echo(f"{meaning}: {_accepted(certifying['lines'], certifying)}")

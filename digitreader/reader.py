@@ -37,10 +37,11 @@ from digitreader.normalize import SIDE
 from digitreader.recognizer import (
     CALIBRATE_COMMAND,
     COLUMNS,
+    MODEL,
     MODELS,
     LineRecognizer,
+    ModelName,
     PictureRecognizer,
-    Recognizer,
     sha256,
 )
 from digitreader.single import prepare, run_both
@@ -60,6 +61,9 @@ class DigitReader:
     models : path
         Folder with `mnist_cnn.onnx`, `reader.onnx`, `line_reader.onnx`, and the calibrations `reader.json` of the first
         two and `line_reader.json` of the third.
+    model : "full" or "fast"
+        "fast" reads single digits by `fast.onnx` instead of `mnist_cnn.onnx`, with thresholds of its own in
+        `fast.json`: worth it for digits in arrays, by the hundred thousand.
     threads : int
         Threads that read pictures side by side; 0 is one for each core that the process may use. OpenCV has its own,
         see `cv2.setNumThreads`.
@@ -73,7 +77,7 @@ class DigitReader:
     ModelError
         If a file of the model is missing or damaged, or the files do not belong together.
     ValueError
-        If `threads` is negative.
+        If there is no such `model`, or `threads` is negative.
 
     Examples
     --------
@@ -89,24 +93,27 @@ class DigitReader:
         self,
         models: str | os.PathLike[str] = MODELS,
         *,
+        model: ModelName = "full",
         threads: int = 0,
         max_bytes: int = MAX_BYTES,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if threads < 0:
             raise ValueError(f"threads is a number of threads, or 0, not {threads}.")
-        models = Path(models)
-        self.recognizer = Recognizer(models / "mnist_cnn.onnx", threads=threads)
+        if model not in MODEL:
+            raise ValueError(f"model is {' or '.join(map(repr, MODEL))}, not {model!r}.")
+        models, chosen = Path(models), MODEL[model]
+        self.recognizer = chosen.recognizer(models / chosen.network, threads=threads)
         self.threads = self.recognizer.threads
         self.picture_recognizer = PictureRecognizer(models / "reader.onnx", threads=threads)
         self.line_recognizer = LineRecognizer(models / "line_reader.onnx")
         networks = [self.recognizer.path, self.picture_recognizer.path]
-        self.calibration = load_calibration(Calibration, models / "reader.json", networks, CALIBRATE_COMMAND)
+        self.calibration = load_calibration(Calibration, models / chosen.calibration, networks, CALIBRATE_COMMAND)
         self.field_calibration = load_calibration(
             FieldCalibration, models / "line_reader.json", [self.line_recognizer.path], CALIBRATE_COMMAND
         )
         keras_path = models / "mnist_cnn.keras"
-        if keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
+        if model == "full" and keras_path.is_file() and sha256(keras_path) != self.recognizer.keras_sha256:
             warnings.warn(f"{keras_path} is not what the reader uses: `digits export` brings it in.", stacklevel=2)
         self._preparing = threading.Lock()
         self.max_bytes = max_bytes

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from digitreader.arrays import FloatArray
+from digitreader.arrays import ByteArray, FloatArray
 from digitreader.cores import cores
 from digitreader.errors import ImageFormatError, ModelError
 from digitreader.files import shipped
@@ -20,12 +20,15 @@ INPUT = "image"
 OUTPUTS = ("probabilities", "logits", "embedding", "last_conv")
 PICTURE_INPUT, PICTURE_OUTPUT = "picture", "logits"
 LINE_INPUT, LINE_OUTPUT = "line", "log_probabilities"
+FAST_OUTPUTS = ("probabilities", "logits")
 PICTURE_COMMAND = "python -m experiments.reader_network"
+FAST_COMMAND = "python -m experiments.fast_network"
 LINE_COMMAND = "python -m experiments.line_reader"
 CALIBRATE_COMMAND = "digits calibrate"
 COLUMNS = 2  # of a line's image for each step that the line reader takes
 KERAS_SHA256 = "keras_sha256"  # the key in the ONNX file's metadata
 BATCH = 64  # images at once: their feature maps stay in the processor's cache
+FAST_BATCH = 512  # the fast network's are smaller, and what a call costs weighs more
 
 MODELS = shipped("models", "models")
 """The folder of the models."""
@@ -64,11 +67,13 @@ def open_session(path: Path, outputs: Iterable[str], command: str) -> Any:
     return session
 
 
-def run_session(session: Any, outputs: Sequence[str], name: str, batch: FloatArray, threads: int) -> list[FloatArray]:
-    """Return outputs of a network for the input `name`; a large batch is shared by some threads, part by part."""
-    if len(batch) <= BATCH:
+def run_session(
+    session: Any, outputs: Sequence[str], name: str, batch: npt.NDArray[Any], threads: int, size: int = BATCH
+) -> list[FloatArray]:
+    """Return outputs of a network for the input `name`; threads share a large batch, in parts of a size."""
+    if len(batch) <= size:
         return list(session.run(outputs, {name: batch}))
-    parts = [{name: batch[first : first + BATCH]} for first in range(0, len(batch), BATCH)]
+    parts = [{name: batch[first : first + size]} for first in range(0, len(batch), size)]
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(lambda part: session.run(outputs, part), parts))
     return [np.concatenate(values) for values in zip(*found, strict=True)]
@@ -121,6 +126,72 @@ class Recognizer:
     def predict_proba(self, images: npt.NDArray[Any]) -> FloatArray:
         """Return the probability of each digit, shape (n, 10), dtype float32, for images as in `run`."""
         return self.run(images, "probabilities")[0]
+
+
+class FastRecognizer(Recognizer):
+    """A session of ONNX Runtime with the fast network, which reads what the other one does.
+
+    It is two networks in one file: a tiny one reads every digit, and of what it is not sure, a larger one decides. It
+    takes bytes: floats are rounded to 255ths.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file, as `python -m experiments.fast_network` writes it.
+    threads : int
+        As in `Recognizer`.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or not that network.
+
+    References
+    ----------
+    Viola, P. and Jones, M. (2001). Rapid object detection using a boosted cascade of simple features. CVPR: most of
+    what there is to decide is easy, and little work decides it.
+    """
+
+    def __init__(self, path: Path = MODELS / "fast.onnx", *, threads: int = 0) -> None:
+        self._session = open_session(path, FAST_OUTPUTS, FAST_COMMAND)
+        self.threads = threads or cores()
+        self.path = path
+
+    def run(self, images: npt.NDArray[Any], *outputs: str) -> list[FloatArray]:
+        """Return the named outputs, of `FAST_OUTPUTS`, as `Recognizer.run` does.
+
+        Raises
+        ------
+        ImageFormatError
+            If the images have another shape, dtype or range.
+        ModelError
+            If it has no such output.
+        """
+        if missing := set(outputs) - set(FAST_OUTPUTS):
+            raise ModelError(f"The fast network gives {' and '.join(FAST_OUTPUTS)}, not {', '.join(sorted(missing))}.")
+        return run_session(self._session, outputs, INPUT, as_bytes(images), self.threads, FAST_BATCH)
+
+
+class Model(NamedTuple):
+    """What reads single digits, and the names of its files.
+
+    Attributes
+    ----------
+    recognizer : type
+    network, calibration : str
+    """
+
+    recognizer: type[Recognizer]
+    network: str
+    calibration: str
+
+
+ModelName = Literal["full", "fast"]
+MODEL: dict[ModelName, Model] = {
+    "full": Model(Recognizer, "mnist_cnn.onnx", "reader.json"),
+    "fast": Model(FastRecognizer, "fast.onnx", "fast.json"),
+}
+"""The digits' networks that a reader can have."""
 
 
 class PictureRecognizer:
@@ -190,8 +261,8 @@ class LineRecognizer:
         return log_probabilities
 
 
-def as_input(images: npt.NDArray[Any]) -> FloatArray:
-    """Return images (n, 28, 28) as the network's input (n, 28, 28, 1), float32 in [0, 1].
+def _checked(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return images (n, 28, 28), uint8 as they are and others as float32 in [0, 1].
 
     Raises
     ------
@@ -202,13 +273,38 @@ def as_input(images: npt.NDArray[Any]) -> FloatArray:
     if images.ndim != 3 or images.shape[1:] != (28, 28):
         raise ImageFormatError(f"Images of shape (n, 28, 28) are needed, not {images.shape}.")
     if images.dtype == np.uint8:
-        return images[..., np.newaxis].astype(np.float32) / np.float32(255)
+        return images
     if images.dtype != np.bool_ and not np.issubdtype(images.dtype, np.floating):
         raise ImageFormatError(f"Images of uint8, bool or floats in [0, 1] are needed, not {images.dtype}.")
-    batch = images[..., np.newaxis].astype(np.float32)
-    if batch.size and not (batch.min() >= 0 and batch.max() <= 1):  # also false for NaN
+    floats = images.astype(np.float32)
+    if floats.size and not (floats.min() >= 0 and floats.max() <= 1):  # also false for NaN
         raise ImageFormatError("Floats must lie in [0, 1]; white on black, as in MNIST.")
-    return batch
+    return floats
+
+
+def as_input(images: npt.NDArray[Any]) -> FloatArray:
+    """Return images (n, 28, 28) as the network's input (n, 28, 28, 1), float32 in [0, 1].
+
+    Raises
+    ------
+    ImageFormatError
+        If they have another shape, dtype or range.
+    """
+    images = _checked(images)
+    batch: FloatArray = images[..., np.newaxis].astype(np.float32, copy=False)
+    return batch / np.float32(255) if images.dtype == np.uint8 else batch
+
+
+def as_bytes(images: npt.NDArray[Any]) -> ByteArray:
+    """Return images (n, 28, 28) as the fast network's input: uint8.
+
+    Raises
+    ------
+    ImageFormatError
+        As `as_input`.
+    """
+    images = _checked(images)
+    return images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
 
 
 def sha256(path: Path) -> str:

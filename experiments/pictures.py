@@ -5,7 +5,7 @@ Digits and non-digits go through the same styles, so that nothing about how a pi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,12 +107,12 @@ def _of_row(row: int, partner: int, data: Dataset) -> Iterator[tuple[ByteArray, 
         yield _drawn(something, WAYS[way], rng), NONE, kind, way
 
 
-def compose_part(path: Path, number: int) -> None:
-    """Compose, prepare and store the pictures of `PART` rows."""
+def pictures_of(rows: Iterable[int]) -> Pictures:
+    """Return the pictures of some rows, composed and prepared."""
     cv2.setNumThreads(1)
     data, writers = load_mnist(), load_writers().train
     found = []
-    for row in range(number * PART, (number + 1) * PART):
+    for row in rows:
         own, rng = np.flatnonzero(writers == writers[row]), np.random.default_rng((6, row))
         ones = own[data.y_train[own] == 1]
         partner = int(rng.choice(ones if len(ones) and rng.random() < ONES else own))
@@ -120,14 +120,24 @@ def compose_part(path: Path, number: int) -> None:
             if (image := seen(pixels)) is not None:
                 found.append((image, *told, row))
     images, labels, kinds, ways, rows = zip(*found, strict=True)
-    write_arrays(
-        path,
+    return Pictures(
         images=np.array(images),
         labels=np.array(labels, np.uint8),
         kinds=np.array(kinds, np.int8),
         ways=np.array(ways, np.int8),
         rows=np.array(rows, np.int32),
     )
+
+
+def compose_part(path: Path, number: int) -> None:
+    """Compose, prepare and store the pictures of `PART` rows."""
+    write_arrays(path, **vars(pictures_of(range(number * PART, (number + 1) * PART))))
+
+
+def joined(parts: Sequence[Pictures]) -> Pictures:
+    """Return all pictures of some parts."""
+    names = vars(parts[0])
+    return Pictures(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def load_pictures(jobs: int | None = None) -> Pictures:
@@ -150,5 +160,5 @@ def load_pictures(jobs: int | None = None) -> Pictures:
     parts = []
     for path in paths:
         with np.load(path) as stored:
-            parts.append({name: stored[name] for name in stored.files})
-    return Pictures(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+            parts.append(Pictures(**stored))
+    return joined(parts)

@@ -255,29 +255,31 @@ def test_evaluate_agrees_with_the_card(root: Path) -> None:
 
 
 def test_without_mnist_the_calibration_is_kept(root: Path, offline: dict[str, str]) -> None:
-    before = (root / "models" / "reader.json").read_bytes()
+    files = [root / "models" / name for name in ("reader.json", "fast.json")]
+    before = [path.read_bytes() for path in files]
     command = [sys.executable, "-m", "digitreader", "calibrate"]
     done = subprocess.run(command, cwd=root, env=offline, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "NOT CALIBRATED" in done.stdout
-    asked = subprocess.run([*command, "--risk", "0.002"], cwd=root, env=offline, capture_output=True, text=True)
-    assert asked.returncode == 1, "who asks for a risk must not go on with another one"
-    assert (root / "models" / "reader.json").read_bytes() == before
+    assert done.stdout.count("NOT CALIBRATED") == len(files)
+    for risk in ("--risk", "--fast-risk"):
+        asked = subprocess.run([*command, risk, "0.002"], cwd=root, env=offline, capture_output=True, text=True)
+        assert asked.returncode == 1, "who asks for a risk must not go on with another one"
+    assert [path.read_bytes() for path in files] == before
 
 
 @pytest.mark.usefixtures("mnist", "writers")
 def test_thresholds_are_written_if_both_risks_can_be_certified(root: Path, tmp_path: Path) -> None:
     for folder in ("models", "notebooks", "experiments/results"):
         shutil.copytree(root / folder, tmp_path / folder)
-    files = [tmp_path / "models" / name for name in ("reader.json", "line_reader.json")]
+    files = [tmp_path / "models" / name for name in ("reader.json", "fast.json", "line_reader.json")]
     before = [path.read_bytes() for path in files]
     refused = digits("calibrate", "--risk", "0.002", "--field-risk", "0.0001", cwd=tmp_path)
     assert refused.returncode == 1
     assert "0.0001 cannot be certified" in refused.stderr
     assert [path.read_bytes() for path in files] == before
-    done = digits("calibrate", "--risk", "0.002", "--field-risk", "0.02", cwd=tmp_path)
+    done = digits("calibrate", "--risk", "0.002", "--fast-risk", "0.003", "--field-risk", "0.02", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [json.loads(path.read_text())["risk"] for path in files] == [0.002, 0.02]
+    assert [json.loads(path.read_text())["risk"] for path in files] == [0.002, 0.003, 0.02]
 
 
 def metrics_text(counts: dict[str, dict[str, int]]) -> str:

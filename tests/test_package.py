@@ -44,7 +44,8 @@ def environment(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_brings_its_models(environment: Path) -> None:
     (package,) = environment.glob("lib/python*/site-packages/digitreader")
     names = {path.name for path in (package / "models").iterdir()}
-    assert {"mnist_cnn.onnx", "reader.onnx", "reader.json", "line_reader.onnx", "line_reader.json"} <= names
+    networks, calibrations = {"mnist_cnn", "fast", "reader", "line_reader"}, {"reader", "fast", "line_reader"}
+    assert {f"{name}.onnx" for name in networks} | {f"{name}.json" for name in calibrations} <= names
     assert "mnist_cnn.keras" not in names, "the reader needs no Keras"
     for name in ("py.typed", "samples/seven.jpg", "service/page/index.html", "service/page/app.js"):
         assert (package / name).exists()

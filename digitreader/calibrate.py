@@ -34,7 +34,7 @@ from digitreader.drift import count
 from digitreader.errors import CalibrationError
 from digitreader.guarantee import DELTA, certify
 from digitreader.provenance import provenance
-from digitreader.recognizer import CALIBRATE_COMMAND, FAST_COMMAND, MODEL, ModelName, PictureRecognizer, sha256
+from digitreader.recognizer import CALIBRATE_COMMAND, DIGIT_NETWORKS, FAST_COMMAND, ModelName, PictureRecognizer, sha256
 
 RISK = 0.001  # wrong readings among the accepted ones, at most
 MISSED_DIGITS = 0.01  # share of the plain validation digits that may be taken for no digit
@@ -219,7 +219,7 @@ def calibrate(models: Path, results: Path, *, model: ModelName = "full", risk: f
         so small a risk.
     """
     data, writers, card = load_mnist(), load_writers(), json.loads((models / "mnist_cnn.json").read_text())
-    chosen = MODEL[model]
+    chosen = DIGIT_NETWORKS[model]
     networks = [chosen.recognizer(models / chosen.network).path, PictureRecognizer(models / "reader.onnx").path]
     validated = validation_rows(data.y_train, card["split"]["validation_rows_sha256"])
     if model == "fast" and str(kept_arrays(results / FAST_VALIDATION).get("network")) != sha256(networks[0]):

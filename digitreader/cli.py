@@ -350,7 +350,7 @@ def calibrate(
         from digitreader.errors import DataNotFoundError
         from digitreader.provenance import write_json
         from digitreader.reader import DigitReader
-        from digitreader.recognizer import MODEL, ModelName
+        from digitreader.recognizer import DIGIT_NETWORKS, ModelName
         from digitreader.training import CARD, find_root
 
         models = (find_root(Path.cwd()) / CARD).parent
@@ -358,7 +358,7 @@ def calibrate(
         asked: dict[ModelName, float | None] = {"full": risk, "fast": fast_risk}
         found, said = {}, []
         for name, wanted in asked.items():
-            file, words = MODEL[name].calibration, "digits" if name == "full" else "digits, fast"
+            file, words = DIGIT_NETWORKS[name].calibration, "digits" if name == "full" else "digits, fast"
             try:
                 found[file] = content = calibrate(models, results, model=name, risk=RISK if wanted is None else wanted)
             except DataNotFoundError as error:

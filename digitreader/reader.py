@@ -37,7 +37,7 @@ from digitreader.normalize import SIDE
 from digitreader.recognizer import (
     CALIBRATE_COMMAND,
     COLUMNS,
-    MODEL,
+    DIGIT_NETWORKS,
     MODELS,
     LineRecognizer,
     ModelName,
@@ -100,9 +100,9 @@ class DigitReader:
     ) -> None:
         if threads < 0:
             raise ValueError(f"threads is a number of threads, or 0, not {threads}.")
-        if model not in MODEL:
-            raise ValueError(f"model is {' or '.join(map(repr, MODEL))}, not {model!r}.")
-        models, chosen = Path(models), MODEL[model]
+        if model not in DIGIT_NETWORKS:
+            raise ValueError(f"model is {' or '.join(map(repr, DIGIT_NETWORKS))}, not {model!r}.")
+        models, chosen = Path(models), DIGIT_NETWORKS[model]
         self.recognizer = chosen.recognizer(models / chosen.network, threads=threads)
         self.threads = self.recognizer.threads
         self.picture_recognizer = PictureRecognizer(models / "reader.onnx", threads=threads)

@@ -172,7 +172,7 @@ class FastRecognizer(Recognizer):
         return run_session(self._session, outputs, INPUT, as_bytes(images), self.threads, FAST_BATCH)
 
 
-class Model(NamedTuple):
+class DigitNetwork(NamedTuple):
     """What reads single digits, and the names of its files.
 
     Attributes
@@ -187,9 +187,9 @@ class Model(NamedTuple):
 
 
 ModelName = Literal["full", "fast"]
-MODEL: dict[ModelName, Model] = {
-    "full": Model(Recognizer, "mnist_cnn.onnx", "reader.json"),
-    "fast": Model(FastRecognizer, "fast.onnx", "fast.json"),
+DIGIT_NETWORKS: dict[ModelName, DigitNetwork] = {
+    "full": DigitNetwork(Recognizer, "mnist_cnn.onnx", "reader.json"),
+    "fast": DigitNetwork(FastRecognizer, "fast.onnx", "fast.json"),
 }
 """The digits' networks that a reader can have."""
 

@@ -31,7 +31,7 @@ JOBS ?= 2
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 experiments: setup
 	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_INDEX) --editable '.[backends]'
-	for study in recipe seeds no_augmentation crossval reader_network architectures augmentation regularisation transfer ensemble; do \
+	for study in recipe seeds no_augmentation crossval reader_network fast_network architectures augmentation regularisation transfer ensemble; do \
 	    $(BIN)/python -m experiments.$$study --jobs $(JOBS) || exit 1; done
 	$(BIN)/python -m experiments.tuning --jobs $(JOBS)
 	$(BIN)/python -m experiments.tuning --jobs $(JOBS) --finalist
@@ -50,7 +50,7 @@ experiments: setup
 # What the reader and the service reach, on this machine. Needs wrk.
 benchmarks: setup
 	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_INDEX) --editable '.[backends,bench]'
-	for benchmark in mnist wild foreign non_digits corruptions drift explanations fields speed whole_path exports architectures bad_input load soak batch batch_growth; do \
+	for benchmark in mnist wild foreign non_digits corruptions drift explanations fields speed fast whole_path speedrun exports architectures bad_input load soak batch batch_growth; do \
 	    $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 	$(BIN)/python -m benchmarks.figures
 	$(BIN)/python -m benchmarks.trust_figures

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from benchmarks.batch_figure import batch_growth
 from benchmarks.fields import STYLES
 from benchmarks.results import read_result
+from benchmarks.speed_figure import speed
 from digitreader.data import load_mnist, load_writers
 from digitreader.decision import length_of
 from digitreader.reader import DigitReader
@@ -100,6 +101,7 @@ def main() -> None:
         zip_fields()
         risk_coverage()
         batch_growth()
+        speed()
 
 
 if __name__ == "__main__":

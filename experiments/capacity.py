@@ -43,6 +43,7 @@ def ways() -> Iterator[Way]:
     """Yield the ways to read."""
     speed, batch, load = (read_result(name) for name in ("speed", "batch", "load"))
     yield Way("arrays of digits in memory, `predict_proba`", speed["batches"]["images_a_second"])
+    yield Way("the same with the fast network", read_result("fast")["images_a_second"])
     # A field is read on one core.
     yield Way("pictures of ZIP codes, `read`", ZIP_DIGITS * speed["cores"] * 1000 / speed["field_ms"])
     yield Way("files of a digit each, `digits batch`", batch["rates"]["processes, 2"]["pictures_a_second"])

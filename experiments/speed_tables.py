@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
+from functools import partial
+
+from benchmarks.fast import BYTES, FAST, FLOATS, INT8
 from benchmarks.results import read_result
+from benchmarks.speedrun import AIMS, EXAMPLES, RECIPES, RUN, SPRINT
 from benchmarks.whole_path import LINE, LINE_NETWORK
-from experiments.tables import Goal, goal_table, table
+from experiments.runs import Row, read_rows
+from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 
 DAY, MINUTES = 25_000_000, 3  # digits of PostalTech's parcels a day, and the goal for reading them
 
@@ -26,13 +33,13 @@ def whole_path() -> str:
 
 def path_goals() -> str:
     """Return the table of the goals for the whole path, and whether they are reached."""
-    result, speed = read_result("whole_path"), read_result("speed")
+    result = read_result("whole_path")
     spent = result["milliseconds"][LINE]
     plain, rate = "{:.3g}".format, "{:,.0f}".format
-    minutes = DAY / speed["batches"]["images_a_second"] / 60
+    minutes = DAY / read_result("fast")["images_a_second"] / 60
     return goal_table(
         [
-            Goal(f"minutes for {DAY:,} digits in memory, on two cores", "≤", MINUTES, minutes, plain),
+            Goal(f"minutes for {DAY:,} digits in memory, on two cores, fast", "≤", MINUTES, minutes, plain),
             Goal(
                 "photos of ZIP codes a second, decoded and read, on two cores",
                 "≥",
@@ -43,3 +50,113 @@ def path_goals() -> str:
             Goal("time of `read`, as a multiple of its network's", "≤", 3, spent["all"] / spent[LINE_NETWORK], plain),
         ]
     )
+
+
+def fast_seeds() -> list[float]:
+    """Return the test accuracy of the fast network with each of its seeds."""
+    return [row["test_accuracy"] for row in read_rows("fast_network") if not row["certifies"]]
+
+
+def fast() -> str:
+    """Return the table of the fast network beside other forms of the digits' network."""
+    result = read_result("fast")
+    limits = result["billion_multiply_adds_a_second"]
+    rows = []
+    for name, found in result["measured"].items():
+        least = found["multiply_adds"] / (1e3 * limits[BYTES if name in (INT8, FAST) else FLOATS])
+        rows.append(
+            (
+                name,
+                f"{found['multiply_adds'] / 1e6:.2f} million",
+                f"{found['microseconds']:.2f} µs",
+                f"{least:.2f} µs",
+                f"{1e6 / found['microseconds']:,.0f}",
+                f"{percent(found['accuracy'])} ({between(found['accuracy_95'])})",
+            )
+        )
+    header = (
+        "digits' network",
+        "multiply-adds a digit",
+        "time a digit",
+        "these alone",
+        "digits a second",
+        "test accuracy",
+    )
+    return table(header, rows)
+
+
+def fast_goals() -> str:
+    """Return the table of the goals for the fast network, and whether they are reached."""
+    result, seeds = read_result("fast"), fast_seeds()
+    return goal_table(
+        [
+            Goal(
+                f"mean test accuracy of {len(seeds)} seeds",
+                "≥",
+                0.9965,
+                statistics.mean(seeds),
+                partial(percent, digits=3),
+            ),
+            Goal("digits a second, on two cores", "≥", 150_000, result["images_a_second"], "{:,.0f}".format),
+            Goal(
+                "times as many as Keras `predict` at its best",
+                "≥",
+                40,
+                result["times_keras"],
+                "{:.1f}".format,
+            ),
+            Goal("kB of its file", "≤", 300, result["bytes"] / 1e3, "{:.0f}".format),
+        ]
+    )
+
+
+def fast_facts() -> str:
+    """Return what else the result files say of the fast network, in sentences."""
+    result = read_result("fast")
+    certifying = next(row["held_out"] for row in read_rows("fast_network") if row["certifies"])
+    limits = result["billion_multiply_adds_a_second"]
+    return (
+        f"With three seeds its test accuracy is {mean_sd(fast_seeds(), 100, 3)} %. "
+        f"Of the test digits, {percent(result['left_to_the_second'], 1)} go to the larger network. Trained without two "
+        f"fifths of the writers, it misreads {percent(certifying['errors'] / certifying['images'])} of these writers' "
+        f"{certifying['images']:,} digits. Keras is at its best with batches of {result['keras_batch_size']}. "
+        f"The processor does {limits[FLOATS]:.0f} billion multiply-adds a second in 32 bits and {limits[BYTES]:.0f} "
+        "billion in 8 bits, on both cores, in products of matrices."
+    )
+
+
+def _by_recipe() -> dict[str, list[Row]]:
+    """Return the trainings of the speed run, by their recipe."""
+    runs = read_result("speedrun")["runs"]
+    return {name: [run for run in runs if run["recipe"] == name] for name in RECIPES}
+
+
+def _last(runs: Sequence[Row], measure: str) -> list[float]:
+    """Return what was measured at the end of some trainings."""
+    return [run["judged"][-1][measure] for run in runs]
+
+
+def speedrun() -> str:
+    """Return the table of the recipes that train fast, and of the examples beside them."""
+    rows = []
+    for name, runs in _by_recipe().items():
+        taken, accuracy = mean_sd(_last(runs, "seconds"), 1, 1), mean_sd(_last(runs, "val_accuracy"), 100, 2)
+        epochs = f"{RECIPES[name]['EPOCHS']:g}"
+        if name in EXAMPLES:
+            epochs = f"{statistics.mean(len(run['judged']) for run in runs):.1f} of {epochs}"
+        rows.append((name, len(runs), epochs, f"{taken} s", f"{accuracy} %"))
+    return table(("training", "times", "epochs", "time", "validation accuracy then"), rows)
+
+
+def speedrun_goals() -> str:
+    """Return the table of the goals for the time of training, and whether they are reached."""
+    by_recipe = _by_recipe()
+    peer = min(statistics.mean(_last(by_recipe[name], "seconds")) for name in EXAMPLES)
+    goals = []
+    for name, share in ((SPRINT, 1 / 3), (RUN, 1.0)):
+        accuracy, taken = (statistics.mean(_last(by_recipe[name], what)) for what in ("val_accuracy", "seconds"))
+        goals += [
+            Goal(f"{name}: mean validation accuracy", "≥", AIMS[name], accuracy, percent),
+            Goal(f"{name}: its time, in the faster example's to 99.0 %", "≤", share, taken / peer, "{:.2f}".format),
+        ]
+    return goal_table(goals)

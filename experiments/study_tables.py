@@ -28,6 +28,7 @@ STUDIES = {  # everything that was trained, and what for
     "ensemble": "members of the ensemble",
     "transfer": "transfer",
     "reader_network": "the reader's picture network, and its folds",
+    "fast_network": "the fast network",
     "adversarial": "training against attacks",
 }
 

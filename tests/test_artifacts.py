@@ -194,6 +194,7 @@ def test_result_files_share_a_schema(root: Path) -> None:
         "by_writer",
         "crossval",
         "ensemble",
+        "fast_network",
         "flattery",
         "label_audit",
         "line_methods",
@@ -303,5 +304,5 @@ def test_tree(root: Path) -> None:
         assert (root / file).stat().st_size < 15e6, file
     models = {file.name for file in files if file.parts[0] == "models"}
     digits, lines = {"mnist_cnn.keras", "mnist_cnn.json", "mnist_cnn.onnx"}, {"line_reader.onnx", "line_reader.json"}
-    assert models == digits | lines | {"reader.onnx", "reader.json"}
+    assert models == digits | lines | {"reader.onnx", "reader.json", "fast.onnx", "fast.json"}
     assert sum((root / "models" / name).stat().st_size for name in models) < 15e6

@@ -92,6 +92,12 @@ def in_turns(calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[float]]:
     return taken
 
 
+def least_microseconds(result: Mapping[str, Any], name: str) -> float:
+    """Return what a digit would take a network if nothing but its multiply-adds took time, from the result."""
+    rate = result["billion_multiply_adds_a_second"][BYTES if name in (INT8, FAST) else FLOATS]
+    return float(result["measured"][name]["multiply_adds"] / (1e3 * rate))
+
+
 def best_batch(network: Any, inputs: np.ndarray) -> int:
     """Return the size of Keras' batches with which it is fastest, in the median of three."""
     taken = {

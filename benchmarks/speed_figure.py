@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 
-from benchmarks.fast import BYTES, FAST, FLOATS, INT8
+from benchmarks.fast import least_microseconds
 from benchmarks.results import read_result
 from experiments.figures import COLOURS, save
 
@@ -14,8 +14,7 @@ def speed() -> None:
     result = read_result("fast")
     figure, ax = plt.subplots(figsize=(9, 4.2), layout="constrained")
     for (name, found), colour in zip(result["measured"].items(), COLOURS, strict=False):
-        bits = BYTES if name in (INT8, FAST) else FLOATS
-        least = found["multiply_adds"] / (1e3 * result["billion_multiply_adds_a_second"][bits])
+        least = least_microseconds(result, name)
         accuracy, taken = 100 * found["accuracy"], found["microseconds"]
         below, above = (100 * abs(bound - found["accuracy"]) for bound in found["accuracy_95"])
         ax.plot([least, taken], [accuracy, accuracy], ":", color=colour)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks.fast import BYTES, FAST, FLOATS, INT8
+from benchmarks.fast import BYTES, FLOATS, least_microseconds
 from benchmarks.results import read_result
 from benchmarks.speedrun import AIMS, EXAMPLES, RECIPES, RUN, SPRINT
 from benchmarks.whole_path import LINE, LINE_NETWORK
@@ -60,16 +60,14 @@ def fast_seeds() -> list[float]:
 def fast() -> str:
     """Return the table of the fast network beside other forms of the digits' network."""
     result = read_result("fast")
-    limits = result["billion_multiply_adds_a_second"]
     rows = []
     for name, found in result["measured"].items():
-        least = found["multiply_adds"] / (1e3 * limits[BYTES if name in (INT8, FAST) else FLOATS])
         rows.append(
             (
                 name,
                 f"{found['multiply_adds'] / 1e6:.2f} million",
                 f"{found['microseconds']:.2f} µs",
-                f"{least:.2f} µs",
+                f"{least_microseconds(result, name):.2f} µs",
                 f"{1e6 / found['microseconds']:,.0f}",
                 f"{percent(found['accuracy'])} ({between(found['accuracy_95'])})",
             )

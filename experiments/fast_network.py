@@ -35,9 +35,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from digitreader.arrays import ByteArray, FloatArray
+from digitreader.arrays import ByteArray
 from digitreader.calibrate import FAST_DIGITS, FAST_VALIDATION
 from digitreader.data import Dataset, load_mnist
+from digitreader.decision import calibrated
 from digitreader.export import quantise_onnx, write_onnx
 from digitreader.provenance import provenance
 from digitreader.recognizer import BATCH, FAST_COMMAND, INPUT, FastRecognizer, as_input, sha256
@@ -168,12 +169,6 @@ def fit(images: ByteArray, labels: ByteArray, settings: dict[str, Any]) -> tuple
     return tiny, larger, losses
 
 
-def confidences(logits: FloatArray) -> FloatArray:
-    """Return the largest probability, shape (n,), from logits (n, 10)."""
-    found: FloatArray = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
-    return found
-
-
 def export(
     tiny: Any, larger: Any, trained_on: ByteArray, validated: ByteArray, target: Path, settings: dict[str, Any]
 ) -> float:
@@ -202,7 +197,7 @@ def export(
             quantise_onnx(path, np.array_split(shown, len(shown) // BATCH), said, fine_logits=True)
         session = onnxruntime.InferenceSession(first, providers=["CPUExecutionProvider"])
         (logits,) = session.run(None, {session.get_inputs()[0].name: as_input(validated)})
-        sure = float(np.quantile(confidences(logits), settings["DOUBTFUL"]))
+        sure = float(np.quantile(calibrated(logits, 1).max(axis=1), settings["DOUBTFUL"]))
         write_cascade(first, second, sure, target, said)
     return sure
 

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 
 SCHEMA = {"seed", "split", "model_sha256", "versions", "machine", "command", "seconds"}
@@ -27,6 +29,14 @@ def digits(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) 
     return subprocess.CompletedProcess(
         finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
     )
+
+
+def assert_same_calibration(found: dict[str, Any], committed: dict[str, Any]) -> None:
+    """Assert that a calibration of single digits has come out as the committed one."""
+    for name in ("onnx_sha256", "weight", "risk"):
+        assert found[name] == committed[name]
+    for name in ("temperature", "min_confidence", "min_evidence"):
+        assert found[name] == pytest.approx(committed[name], rel=1e-2)
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:

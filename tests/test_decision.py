@@ -45,6 +45,7 @@ from digitreader.errors import CalibrationError, MissingExtraError, ModelError
 from digitreader.recognizer import MODELS
 from digitreader.zip_codes import existing_codes, is_zip_code
 from experiments.runs import RESULTS
+from tests.helpers import assert_same_calibration
 
 CALIBRATION = Calibration(onnx_sha256=[], weight=1.0, temperature=1.0, min_confidence=0.9, min_evidence=0.5)
 
@@ -132,10 +133,7 @@ def models(tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("mnist", "writers")
 def test_the_calibration_is_the_one_that_is_committed(models: Path) -> None:
     found, committed = calibrate(models, RESULTS), json.loads((MODELS / "reader.json").read_text())
-    for name in ("onnx_sha256", "weight", "risk"):
-        assert found[name] == committed[name]
-    for name in ("temperature", "min_confidence", "min_evidence"):
-        assert found[name] == pytest.approx(committed[name], rel=1e-2)
+    assert_same_calibration(found, committed)
     measured = found["digits"]
     assert measured["calibration_error_after"] < 0.005
     assert measured["wrong_among_accepted"] <= RISK * measured["accepted"]

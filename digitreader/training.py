@@ -23,6 +23,7 @@ NOTEBOOK = Path("notebooks") / "mnist_classification.ipynb"
 MODEL = Path("models") / "mnist_cnn.keras"
 CARD = Path("models") / "mnist_cnn.json"
 FIGURES = Path("figures")
+STARTS = 3  # of a notebook's process, at most: it dies if another program takes the ports that were chosen for it
 
 
 def find_root(start: Path) -> Path:
@@ -68,7 +69,8 @@ def run_notebook(
     Raises
     ------
     TrainingError
-        If a cell fails. What was executed until then is kept in the run's folder.
+        If a cell fails, or the notebook's process does not start. What was executed until then is kept in the run's
+        folder.
     """
     notebook = nbformat.read(root / NOTEBOOK, as_version=4)
     # A run with other parameters leaves a cell with them, which would rule every later run.
@@ -82,25 +84,40 @@ def run_notebook(
     if os.environ.get("MNIST_DIR"):
         os.environ["MNIST_DIR"] = str(Path(os.environ["MNIST_DIR"]).resolve())
     try:
-        papermill.execute_notebook(
-            notebook,
-            executed,
-            dict(parameters),
-            cwd=root,
-            log_output=log_output,
-            progress_bar=not log_output,
-            extra_arguments=["--log-level=ERROR"],  # the kernel would warn that it speaks TCP, which stays local
-        )
+        _execute(notebook, executed, dict(parameters), root, log_output)
     except papermill.PapermillExecutionError as error:
         raise TrainingError(f"Cell {error.exec_count} of the notebook failed: {error.ename}: {error.evalue}") from error
     except DeadKernelError as error:
         raise TrainingError("The notebook's process died; most often memory has run out.") from error
+    except RuntimeError as error:
+        raise TrainingError(f"The notebook's process does not start: {error}.") from error
     finally:
         del os.environ["DIGITS_OUT"]
         if executed.exists():
             _strip_papermill(executed)
     card: dict[str, Any] = json.loads((out / CARD).read_text())
     return card
+
+
+def _execute(notebook: Any, executed: Path, parameters: dict[str, Any], root: Path, log_output: bool) -> None:
+    """Execute a notebook; while its process does not come up, start it anew, some times."""
+    for start in range(1, STARTS + 1):
+        try:
+            papermill.execute_notebook(
+                notebook,
+                executed,
+                parameters,
+                cwd=root,
+                log_output=log_output,
+                progress_bar=not log_output,
+                extra_arguments=["--log-level=ERROR"],  # the kernel would warn that it speaks TCP, which stays local
+            )
+            return
+        except DeadKernelError:
+            raise
+        except RuntimeError:  # no cell has run
+            if start == STARTS:
+                raise
 
 
 def publish(run: Path, root: Path) -> None:

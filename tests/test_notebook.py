@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from digitreader.errors import TrainingError
-from digitreader.training import CARD, FIGURES, MODEL, NOTEBOOK, find_root, run_notebook
+from digitreader.training import CARD, FIGURES, MODEL, NOTEBOOK, STARTS, find_root, run_notebook
 from experiments.runs import committed_settings
 from tests.conftest import REQUIRED_FIGURES
 
@@ -268,6 +268,33 @@ def test_parameters_of_a_run_do_not_rule_the_next(tmp_path: Path) -> None:
     assert run_notebook(tmp_path, tmp_path / "first", {"EPOCHS": 1}) == {"epochs": 1}
     shutil.copyfile(tmp_path / "first" / NOTEBOOK, tmp_path / NOTEBOOK)
     assert run_notebook(tmp_path, tmp_path / "second", {}) == {"epochs": 17}
+
+
+@pytest.mark.parametrize(("failures", "works"), [(STARTS - 1, True), (STARTS, False)])
+def test_notebook_whose_process_does_not_come_up_is_started_anew(
+    failures: int, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, tries = f"out / '{CARD}'", tmp_path / "tries"
+    write_notebook(tmp_path, f"({card}).parent.mkdir()\n({card}).write_text(json.dumps({{'epochs': EPOCHS}}))")
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    tries.touch()
+    lines = [
+        "import os, sys",
+        f"tries = open({str(tries)!r}, 'a')",
+        "print('.', end='', file=tries, flush=True)",
+        f"if tries.tell() <= {failures}: sys.exit(1)",
+        "os.execv(sys.executable, [sys.executable, '-m', 'ipykernel_launcher', *sys.argv[1:]])",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines), "-f", "{connection_file}"]
+    (kernel / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    if works:
+        assert run_notebook(tmp_path, tmp_path / "run", {}) == {"epochs": 17}
+    else:
+        with pytest.raises(TrainingError, match="does not start"):
+            run_notebook(tmp_path, tmp_path / "run", {})
+    assert len(tries.read_text()) == STARTS
 
 
 def test_held_out_rows_are_neither_trained_nor_validated_on(root: Path, tmp_path: Path) -> None:

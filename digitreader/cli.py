@@ -429,7 +429,8 @@ def batch(
         ),
     ],
     out: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", file_okay=False, help="Folder of Parquet files.", show_default=False)
+        Path,
+        typer.Argument(metavar="OUTPUT", file_okay=False, help="Local folder of Parquet files.", show_default=False),
     ],
     lines: Annotated[
         bool, typer.Option("--lines", help="Each picture shows a line of digits; else one digit.")
@@ -442,7 +443,10 @@ def batch(
         int | None, typer.Option(min=1, help="Processes that read; one for each core.", show_default=False)
     ] = None,
     part_size: Annotated[
-        int, typer.Option(min=1, help="Pictures a file; what is begun of one is lost at a kill.")
+        int,
+        typer.Option(
+            min=1, help="Pictures a Parquet file. After a kill, files that were not finished are begun again."
+        ),
     ] = 1000,
     ray: Annotated[
         str | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,9 +25,17 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from digitreader.batch import inputs, plan
 from digitreader.batch.plan import Options
 from digitreader.batch.run import run
-from digitreader.errors import BatchError, InputError, JobBusyError, JobChangedError, MissingExtraError
+from digitreader.errors import (
+    BatchError,
+    ImageFormatError,
+    InputError,
+    JobBusyError,
+    JobChangedError,
+    MissingExtraError,
+)
 from tests.helpers import digits, file_of, seven
 
 DIGITS = Options(lines=False, length=None, zip_codes=False, part_size=1000)
@@ -73,14 +82,15 @@ def readings(out: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
-def check(out: Path, expected: dict[str, dict[str, Any]], *, texts: bool = True) -> None:
-    """Compare a job's readings with those of `digits predict`; the texts of errors only if told."""
+def check(out: Path, expected: dict[str, dict[str, Any]]) -> None:
+    """Compare a job's readings with those of `digits predict`, which names the file in what it says of an error."""
     rows = readings(out)
     assert sorted(row["file"] for row in rows) == sorted(expected)
     for row in rows:
         wanted = {**expected[row["file"]], "file": row["file"]}
         kind = row.pop("error_type", None)
-        if kind and not texts:
+        if kind:
+            assert row["error"]
             row["error"] = wanted["error"]
         assert row == wanted
         assert (kind is not None) == ("error" in wanted)
@@ -121,7 +131,7 @@ def test_a_tar(folder: Path, expected: dict[str, dict[str, Any]], tmp_path: Path
     pack(folder, tmp_path / name, mode)
     done = digits("batch", tmp_path / name, tmp_path / "out", "--part-size", "9", "--jobs", "1")
     assert done.returncode == 0, done.stderr
-    check(tmp_path / "out", {f"./{file}": row for file, row in expected.items()}, texts=False)
+    check(tmp_path / "out", {f"./{file}": row for file, row in expected.items()})
     assert not (tmp_path / "out" / "_digits" / "spool").exists()
 
 
@@ -161,7 +171,7 @@ def test_a_parquet_file(expected: dict[str, dict[str, Any]], folder: Path, tmp_p
     assert done.returncode == 0, done.stderr
     names = [*files, "null.png"] if form == "plain" else [str(number) for number in range(len(files) + 1)]
     wanted = dict(zip(names, [*(expected[file] for file in files), {"error": "null"}], strict=True))
-    check(tmp_path / "out", wanted, texts=False)
+    check(tmp_path / "out", wanted)
 
 
 def test_a_parquet_file_without_pictures_is_refused(tmp_path: Path) -> None:
@@ -221,7 +231,7 @@ def test_killed_at_any_moment_the_next_run_finishes_the_rest(many: Path, tmp_pat
     assert done.returncode == 0, done.stderr
     assert "600 pictures: 600 accepted" in done.stdout
     assert sorted(row["file"] for row in readings(out)) == sorted(path.name for path in many.iterdir())
-    assert {path.name for path in (out / "_digits").iterdir()} == {"job.json", "lock", "plan"}
+    assert {path.name for path in (out / "_digits").iterdir()} == {"job.json", "lock", "plan-000000"}
 
 
 def test_a_process_that_is_killed_costs_nothing(many: Path, tmp_path: Path) -> None:
@@ -275,21 +285,27 @@ def test_a_job_with_anything_else_is_refused(tmp_path: Path) -> None:
     assert run(str(pictures), out, DIGITS) == {"accept": 1}, "a job that is done is done"
 
     def refused(what: str, options: Options = DIGITS) -> None:
-        with pytest.raises(JobChangedError, match=f"another {what}:"):
+        with pytest.raises(JobChangedError, match=f" with {what}:"):
             run(str(pictures), out, options)
 
-    refused("options", replace(DIGITS, lines=True))
+    refused(r"other options \(--lines was not given, is given\)", replace(DIGITS, lines=True))
+    other = replace(DIGITS, part_size=7, length=5)
+    refused(r"other options \(--length was not given, is 5; --part-size was 1000, is 7\)", other)
     record = json.loads((out / "_digits" / "job.json").read_text())
     changed = record | {"models": record["models"] | {"reader.json": "0"}}
     (out / "_digits" / "job.json").write_text(json.dumps(changed))
-    refused("networks or calibration")
+    refused("other networks or another calibration")
+    for damaged in ("{", "[]", "{}"):
+        (out / "_digits" / "job.json").write_text(damaged)
+        with pytest.raises(BatchError, match=r"job\.json is damaged"):
+            run(str(pictures), out, DIGITS)
     (out / "_digits" / "job.json").write_text(json.dumps(record))
     content = (pictures / "a.png").read_bytes()
     (pictures / "a.png").write_bytes(encoded(2))
-    refused("input")
+    refused("another input")
     (pictures / "a.png").unlink()
     (pictures / "b.png").write_bytes(content)
-    refused("input")
+    refused("another input")
     with FileLock(out / "_digits" / "lock"), pytest.raises(JobBusyError):
         run(str(pictures), out, DIGITS)
 
@@ -306,6 +322,96 @@ def test_a_part_that_is_damaged_or_deleted(tmp_path: Path) -> None:
     part.unlink()
     assert run(source, out, options) == {"accept": 4}
     assert [row["file"] for row in readings(out)] == names
+
+
+def test_what_was_being_unpacked_when_the_machine_stopped_is_unpacked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        (tmp_path / "in" / f"{number}.png").write_bytes(encoded(number))
+    pack(tmp_path / "in", tmp_path / "a.tar.gz", "w:gz")
+    source, out, options = str(tmp_path / "a.tar.gz"), tmp_path / "out", replace(DIGITS, part_size=2)
+    assert run(source, out, options) == {"accept": 4}
+    (out / "part-000001.parquet").unlink()
+
+    def stop(content: Any, spool: Any, size: int) -> None:
+        spool.write(content.read(100))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfileobj", stop)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)  # which a kill leaves no time for
+        with pytest.raises(KeyboardInterrupt):
+            run(source, out, options)
+    (begun,) = (out / "_digits").glob("spool*")
+    assert begun.suffix == ".partial"
+    assert run(source, out, options) == {"accept": 4}
+    assert not any((out / "_digits").glob("spool*"))
+
+
+def test_a_part_finds_its_pictures_in_a_plan_of_several_files(folder: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(plan, "PLANNED", 2)
+        with plan.opened(str(folder), tmp_path / "out", replace(DIGITS, part_size=3)) as job:
+            parts = [[entry.file for entry in job.entries(part)] for part in job.parts()]
+            listed = [file.name for file in job.source.files()]
+    assert [len(part) for part in parts] == [*[3] * 8, 1]
+    assert [name for part in parts for name in part] == listed
+    assert len(list((tmp_path / "out" / "_digits").glob("plan-*"))) == 5
+
+
+def test_a_folder_that_is_taken_away_is_no_folder_of_damaged_pictures(many: Path, tmp_path: Path) -> None:
+    out, away = tmp_path / "out", tmp_path / "away"
+    arguments = ("batch", str(many), str(out), "--part-size", "20", "--jobs", "1")
+    quick = "import digitreader.batch.workers as w; w.PAUSE = 0; from digitreader.cli import app; app()"
+    with subprocess.Popen([sys.executable, "-c", quick, *arguments], stderr=subprocess.PIPE) as process:
+        assert wait_for(lambda: any(out.glob("*.parquet")), process)
+        many.rename(away)
+        many.mkdir()  # as a mount leaves it
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert b"cannot be read any more" in said
+    assert not any("error" in row for row in readings(out))
+    many.rmdir()
+    away.rename(many)
+    assert digits(*arguments).returncode == 0
+    assert [row["digit"] for row in readings(out)] == [7] * 600
+
+
+def test_a_single_file_that_is_taken_away_is_a_row(folder: Path, tmp_path: Path) -> None:
+    source = inputs.Source(str(folder), tmp_path / "spool")
+    gone = inputs.Entry("gone.png", None, 1)
+    there = next(iter(source.entries(source.files())))
+    missing, found = source.fetch([gone, there])
+    assert isinstance(missing, ImageFormatError)
+    assert "gone.png cannot be read" in str(missing)
+    assert found == (folder / there.file).read_bytes()
+    with pytest.raises(InputError, match="cannot be read any more"):
+        source.fetch([inputs.Entry("away/gone.png", None, 1)])
+
+
+@pytest.mark.parametrize("error", [PermissionError("ExpiredToken"), FileNotFoundError("NoSuchBucket")])
+def test_a_store_that_gives_nothing_more_is_no_store_of_damaged_pictures(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    store = MemoryFileSystem()
+    store.pipe("/day/a.png", encoded(1))
+    source = inputs.Source("memory://day", tmp_path / "spool")
+    entries = [*source.entries(source.files()), inputs.Entry("gone.png", None, 1)]
+    found, gone = source.fetch(entries)
+    assert found == encoded(1)
+    assert isinstance(gone, ImageFormatError)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", refuse)
+    monkeypatch.setattr(MemoryFileSystem, "info", refuse)
+    with pytest.raises(InputError, match=str(error)):
+        source.fetch(entries)
 
 
 def test_wrong_inputs_and_outputs_are_named(tmp_path: Path) -> None:
@@ -337,6 +443,11 @@ def test_wrong_inputs_and_outputs_are_named(tmp_path: Path) -> None:
         run(str(tmp_path / "empty"), tmp_path, DIGITS)
     with pytest.raises(BatchError, match="cannot be written"):
         run(str(tmp_path / "empty"), tmp_path / "text.txt" / "out", DIGITS)
+    for url in ("s3://post/out", "memory://out"):
+        done = digits("batch", tmp_path / "empty", url, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "is a URL" in done.stderr
+        assert not (tmp_path / url.split("/")[0]).exists()
     done = digits("batch", tmp_path / "nowhere", tmp_path / "out")
     assert (done.returncode, done.stderr) == (1, f"{tmp_path / 'nowhere'} is missing.\n")
 
@@ -391,6 +502,17 @@ def test_over_http(web: str, tmp_path: Path) -> None:
         assert {row["digit"] for row in readings(out)} == {7}
 
 
+def test_no_more_is_taken_of_a_file_than_is_needed_to_refuse_it(
+    web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = inputs.Source(f"{web}/in/", tmp_path / "spool")
+    entries = list(source.entries(source.files()))
+    assert {entry.size for entry in entries} == {None}, "the server lists no sizes"
+    whole = source.fetch(entries)
+    monkeypatch.setattr(inputs, "MAX_BYTES", 100)
+    assert source.fetch(entries) == [content[:101] for content in whole if isinstance(content, bytes)]
+
+
 def test_an_outage_stops_the_job_and_is_no_reading(web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Handler, "refused", "/1.png")
     quick = "import digitreader.batch.workers as w; w.PAUSE = 0; from digitreader.cli import app; app()"
@@ -427,10 +549,10 @@ def test_on_an_object_store(
         client.close()
         done = digits("batch", "s3://post/day/one", tmp_path / "out", "--part-size", "10")
         assert done.returncode == 0, done.stderr
-        check(tmp_path / "out", {name: expected[name] for name in names}, texts=False)
+        check(tmp_path / "out", {name: expected[name] for name in names})
         done = digits("batch", "s3://post/a.tar", tmp_path / "tar")
         assert done.returncode == 0, done.stderr
-        check(tmp_path / "tar", {f"./{name}": row for name, row in expected.items()}, texts=False)
+        check(tmp_path / "tar", {f"./{name}": row for name, row in expected.items()})
         missing = digits("batch", "s3://nowhere/day", tmp_path / "missing")
         assert missing.returncode == 1
         assert "s3://nowhere/day" in missing.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from digitreader.batch.published import published
 from digitreader.errors import ImageError, ImageFormatError, ImageTooLargeError, InputError, MissingExtraError
 from digitreader.files import SUFFIXES
 from digitreader.images import MAX_BYTES
@@ -30,6 +32,7 @@ FETCHES = 16  # objects that a process asks a store for side by side
 ROWS = 64  # of a Parquet file that are in memory at once
 STREAM_BYTES = 2**20  # that are read of a Parquet file at once
 IMAGE, FILE = "image", "file"  # columns of a Parquet file
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class File(NamedTuple):
@@ -132,6 +135,8 @@ class Source:
         ------
         InputError
             If the container is damaged, or cannot be unpacked.
+        OSError
+            If there is no room to unpack it.
         """
         if not self.kind:
             yield from (Entry(file.name, None, file.size) for file in files)
@@ -140,17 +145,20 @@ class Source:
             pass
         try:
             if self.kind == PARQUET:
-                with self.fs.open(self.root, "rb") as stream, self.container.open("wb") as spool:
+                with self.fs.open(self.root, "rb") as stream, published(self.container) as spool:
                     yield from self._rows(stream, spool)
-                    os.fsync(spool.fileno())
                 return
             if self.spooled:
-                with self.fs.open(self.root, "rb") as stream, self.container.open("wb") as spool:
-                    with gzip.open(stream) if self.kind == TAR_GZ else stream as content:
-                        shutil.copyfileobj(content, spool, STREAM_BYTES)
-                    os.fsync(spool.fileno())
+                with (
+                    self.fs.open(self.root, "rb") as stream,
+                    gzip.open(stream) if self.kind == TAR_GZ else stream as content,
+                    published(self.container) as spool,
+                ):
+                    shutil.copyfileobj(content, spool, STREAM_BYTES)
             yield from self._members()
         except (EOFError, OSError, pa.ArrowException, tarfile.TarError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise
             raise InputError(f"{self.name} is damaged, or cannot be read: {error}.") from error
 
     def _members(self) -> Iterator[Entry]:
@@ -184,8 +192,8 @@ class Source:
                     offset += spool.write(content)
                 number += 1
 
-    def fetch(self, entries: Sequence[Entry]) -> list[str | bytes | ImageError]:
-        """Return what the reader takes for each of some pictures, a path or bytes, or why there is nothing to read.
+    def fetch(self, entries: Sequence[Entry]) -> list[bytes | ImageError]:
+        """Return the bytes of each of some pictures, or why there is nothing to read.
 
         Raises
         ------
@@ -197,9 +205,9 @@ class Source:
                 with self.container.open("rb") as stream:
                     return [self._cut(stream, entry) for entry in entries]
             if self.local:
-                return [os.path.join(self.root, entry.file) for entry in entries]  # noqa: PTH118 (odd names stay)
+                return list(map(self._content, entries))
             with ThreadPoolExecutor(FETCHES) as pool:
-                return list(pool.map(self._download, entries))
+                return list(pool.map(self._content, entries))
         except InputError:
             raise
         except Exception as error:  # each file system has errors of its own
@@ -215,14 +223,39 @@ class Source:
             raise InputError(f"{self.name} is shorter than it was.")
         return content
 
-    def _download(self, entry: Entry) -> bytes | ImageError:
+    def _content(self, entry: Entry) -> bytes | ImageError:
+        """Return the bytes of a file, of a large one no more than the reader needs to refuse it, or why there are none.
+
+        If more is gone or forbidden than this file, that is raised: what a folder without its mount, or an object store
+        without credentials, does not give is no reading.
+        """
         if entry.size is not None and entry.size > MAX_BYTES:
             return ImageTooLargeError(f"{entry.file} is larger than the {MAX_BYTES:,} bytes allowed.")
         try:
-            content: bytes = self.fs.cat_file(f"{self.root.rstrip('/')}/{entry.file}")
+            return self._content_here(entry) if self.local else self._content_there(entry)
         except (FileNotFoundError, PermissionError) as error:
-            return ImageFormatError(f"{entry.file} cannot be read: {error}.")
-        return content
+            if self.local:
+                with os.scandir(Path(self.root, entry.file).parent) as beside:
+                    if not any(beside):
+                        raise
+            else:
+                self.fs.info(self.root)
+            return ImageFormatError(f"{entry.file} cannot be read: {error.strerror or error}.")
+
+    def _content_here(self, entry: Entry) -> bytes:
+        with Path(self.root, entry.file).open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+
+    def _content_there(self, entry: Entry) -> bytes:
+        path = f"{self.root.rstrip('/')}/{entry.file}"
+        if entry.size is not None:
+            content: bytes = self.fs.cat_file(path)
+            return content
+        received = bytearray()
+        with self.fs.open(path, "rb") as stream:  # of any size: the server has not said which
+            while piece := stream.read(MAX_BYTES + 1 - len(received)):
+                received += piece
+        return bytes(received)
 
 
 class Digest:

@@ -50,7 +50,7 @@ def read_on_ray(job: Job, parts: Sequence[int], workers: int | None, address: st
     Raises
     ------
     BatchError
-        If there is no such cluster, or what stops the job, see `Worker.read`.
+        If there is no such cluster, it fails, or what stops the job, see `Worker.read`.
     """
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
@@ -59,17 +59,21 @@ def read_on_ray(job: Job, parts: Sequence[int], workers: int | None, address: st
     try:
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         DataContext.get_current().enable_progress_bars = False
-        cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        cores = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
         dataset = ray.data.from_items(list(parts), override_num_blocks=min(len(parts), BLOCKS)).map_batches(
             RayWorker,
             fn_constructor_args=[job],
             batch_size=1,
             num_cpus=1,
-            compute=ActorPoolStrategy(min_size=1, max_size=min(workers or cores, len(parts))),
+            compute=ActorPoolStrategy(min_size=1, max_size=min(workers or max(cores, 1), len(parts))),
         )
         for row in dataset.iter_rows():
             if row["error"]:
                 raise BatchError(row["error"])
             yield row["pictures"]
+    except BatchError:
+        raise
+    except Exception as error:  # of Ray's own, or of its workers where this package is missing
+        raise BatchError(f"Reading on the Ray cluster {address} failed: {error}") from error
     finally:
         ray.shutdown()

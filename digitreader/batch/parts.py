@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from digitreader.batch.inputs import Entry
-from digitreader.batch.plan import Job, model_hashes, published
+from digitreader.batch.plan import Job, model_hashes
+from digitreader.batch.published import published
 from digitreader.errors import BatchError, CrashError, ImageError
 from digitreader.reader import GROUP, DigitReader
 

@@ -1,34 +1,34 @@
 """The plan of a batch job, which makes its resumption exact.
 
-The pictures are listed once, into `_digits/plan` of the output folder, a Parquet file. Its group of rows k is what part
-k reads; a part is read if its file is there. `_digits/job.json` says what else the readings depend on.
+The pictures are listed once, into Parquet files `_digits/plan-000000` and so on of the output folder, each group of
+rows for a part; a part is read if its file is there. `_digits/job.json` says what else the readings depend on.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any, BinaryIO
-from uuid import uuid4
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from digitreader.batch.inputs import Digest, Entry, Source
-from digitreader.errors import BatchError, InputError, JobBusyError, JobChangedError
+from digitreader.batch.published import PARTIAL, STATE, published
+from digitreader.errors import BatchError, InputError, JobBusyError, JobChangedError, ModelError
+from digitreader.files import SUFFIXES
 from digitreader.recognizer import MODELS, sha256
 
-STATE = "_digits"  # readers of data sets pass over names with this first sign
 MODEL_FILES = ("mnist_cnn.onnx", "reader.onnx", "line_reader.onnx", "reader.json", "line_reader.json")
-PARTIAL = ".partial"
+PLANNED = 1000  # parts in a file of the plan: to read one, no more of the plan need be known in a job of any size
 PLAN = pa.schema([("file", pa.binary()), ("offset", pa.int64()), ("size", pa.int64())])  # a name may be no text
-DEPENDS = {"input": "input", "models": "networks or calibration", "options": "options"}
+DEPENDS = {"input": "another input", "models": "other networks or another calibration", "options": "other options"}
+FLAGS = {"lines": "--lines", "length": "--length", "zip_codes": "--zip", "part_size": "--part-size"}
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,24 @@ class Job:
 
     def entries(self, part: int) -> list[Entry]:
         """Return the pictures of a part."""
-        with pq.ParquetFile(_plan(self.folder)) as plan:
-            rows = plan.read_row_group(part).to_pydict()
+        with pq.ParquetFile(_plan(self.folder, part)) as plan:
+            rows = plan.read_row_group(part % PLANNED).to_pydict()
         names = (name.decode(errors="surrogateescape") for name in rows["file"])
         return list(map(Entry, names, rows["offset"], rows["size"]))
 
 
 def model_hashes() -> dict[str, str]:
-    """Return the SHA-256 of each file of the reader that this process would use."""
-    return {name: sha256(MODELS / name) for name in MODEL_FILES}
+    """Return the SHA-256 of each file of the reader that this process would use.
+
+    Raises
+    ------
+    ModelError
+        If one cannot be read.
+    """
+    try:
+        return {name: sha256(MODELS / name) for name in MODEL_FILES}
+    except OSError as error:
+        raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 @contextmanager
@@ -125,7 +134,11 @@ def opened(name: str, folder: Path, options: Options) -> Iterator[Job]:
         If another process works on this job.
     JobChangedError
         If the folder holds a job with another input, other networks or other options.
+    ModelError
+        As `model_hashes`.
     """
+    if "://" in str(folder) or ":/" in str(folder):  # a `Path` of a URL has lost a stroke
+        raise BatchError(f"{folder} is a URL: the readings go to a folder, from which they can be copied there.")
     source = Source(name, folder.absolute() / STATE / "spool")
     with ExitStack() as held:
         try:
@@ -143,14 +156,18 @@ def opened(name: str, folder: Path, options: Options) -> Iterator[Job]:
 
 def _planned(source: Source, folder: Path, options: Options) -> Job:
     record = folder / STATE / "job.json"
-    begun = json.loads(record.read_text()) if record.exists() else None
+    begun = _begun(record)
     if begun is None and any(folder.glob("*.parquet")):
         raise BatchError(f"{folder} holds Parquet files that are of no batch job: choose another folder.")
     digest = Digest()
     found: dict[str, Any] = {"models": model_hashes(), "options": asdict(options)}
     if begun is None:
-        with published(_plan(folder)) as stream:
-            found["inputs"] = _write_plan(stream, source.entries(digest.seeing(source.files())), options.part_size)
+        found["inputs"] = _write_plan(folder, source.entries(digest.seeing(source.files())), options.part_size)
+        if not found["inputs"]:
+            raise InputError(
+                f"{source.name} has no pictures. Of a folder or a tar these are the files named as images are "
+                f"({', '.join(sorted(SUFFIXES))}); a tar or a Parquet file in it is an input of its own."
+            )
     else:
         for _ in digest.seeing(source.files()):
             pass
@@ -159,9 +176,10 @@ def _planned(source: Source, folder: Path, options: Options) -> Job:
     if begun is None:
         with published(record) as stream:
             stream.write(json.dumps(found, indent=1).encode())
-    elif changed := " and ".join(what for key, what in DEPENDS.items() if begun[key] != found[key]):
+    elif changed := [what for key, what in DEPENDS.items() if begun[key] != found[key]]:
         raise JobChangedError(
-            f"{folder} holds a job with another {changed}: choose another folder, or give it what it was begun with."
+            f"{folder} holds a job with {' and '.join(changed)}{_other_options(begun['options'], found['options'])}: "
+            "choose another folder, or give it what it was begun with."
         )
     job = Job(source, folder, options, found["models"], found["inputs"])
     if source.spooled and not source.container.exists() and job.missing():  # parts were taken away after the job's end
@@ -170,40 +188,49 @@ def _planned(source: Source, folder: Path, options: Options) -> Job:
     return job
 
 
-def _write_plan(stream: BinaryIO, entries: Iterable[Entry], part_size: int) -> int:
+def _begun(record: Path) -> dict[str, Any] | None:
+    """Return what a job was begun with, or None if there is none."""
+    if not record.exists():
+        return None
+    try:
+        begun: dict[str, Any] = json.loads(record.read_text())
+        if begun.keys() >= {*DEPENDS, "inputs"}:
+            return begun
+    except (ValueError, AttributeError):
+        pass
+    raise BatchError(f"{record} is damaged: choose another folder.")
+
+
+def _other_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return which options differ, in brackets, or nothing."""
+
+    def told(value: Any) -> str:
+        return "given" if value is True else str(value or "not given")
+
+    other = [
+        f"{FLAGS[name]} was {told(before.get(name))}, is {told(value)}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+    return f" ({'; '.join(other)})" if other else ""
+
+
+def _write_plan(folder: Path, entries: Iterable[Entry], part_size: int) -> int:
     """Write a plan and return how many pictures it has."""
     entries, number = iter(entries), 0
-    with pq.ParquetWriter(stream, PLAN) as writer:
-        for first in entries:
-            part = [first, *islice(entries, part_size - 1)]
-            rows = [(file.encode(errors="surrogateescape"), offset, size) for file, offset, size in part]
-            writer.write_table(pa.table(list(zip(*rows, strict=True)), schema=PLAN))
-            number += len(part)
-    if not number:
-        raise InputError("The input has no pictures.")
+    parts = iter(lambda: list(islice(entries, part_size)), [])
+    for first in count(step=PLANNED):
+        planned = list(islice(parts, 1))
+        if not planned:
+            break
+        with published(_plan(folder, first)) as stream, pq.ParquetWriter(stream, PLAN) as writer:
+            for part in chain(planned, islice(parts, PLANNED - 1)):
+                rows = [(file.encode(errors="surrogateescape"), offset, size) for file, offset, size in part]
+                writer.write_table(pa.table(list(zip(*rows, strict=True)), schema=PLAN))
+                number += len(part)
     return number
 
 
-def _plan(folder: Path) -> Path:
-    return folder / STATE / "plan"
-
-
-@contextmanager
-def published(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that is there complete or not at all, whatever ends the process, or the machine, meanwhile."""
-    state = path.parent if path.parent.name == STATE else path.parent / STATE
-    partial = state / f"{path.name}.{uuid4().hex}{PARTIAL}"
-    try:
-        with partial.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-        if os.name != "nt":  # which opens no folders
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # of the new name
-            finally:
-                os.close(folder)
-    finally:
-        partial.unlink(missing_ok=True)
+def _plan(folder: Path, part: int) -> Path:
+    """Return the file of the plan that has a part."""
+    return folder / STATE / f"plan-{part // PLANNED:06}"

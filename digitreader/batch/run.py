@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from digitreader.batch.plan import Job, Options, opened
@@ -64,13 +64,15 @@ def run(name: str, folder: Path, options: Options, *, jobs: int | None = None, r
 def _finished(job: Job) -> Counter[str]:
     """Return how many pictures each decision has, once all are there."""
     decisions: Counter[str] = Counter()
-    try:
-        parts = ds.dataset([str(job.path(part)) for part in job.parts()], format="parquet")
-        for batch in parts.to_batches(columns=["decision"]):
-            for count in batch["decision"].value_counts().to_pylist():
-                decisions[count["values"] or "error"] += count["counts"]
-    except (OSError, pa.ArrowException) as error:
-        raise BatchError(f"A part is damaged ({error}): delete it, and run the job again.") from error
+    for part in job.parts():
+        try:
+            with pq.ParquetFile(job.path(part)) as file:
+                found = file.read(columns=["decision"])["decision"]
+        except (OSError, pa.ArrowException) as error:
+            path = job.path(part)
+            raise BatchError(f"{path} is damaged ({error}): delete it, and run the job again.") from error
+        for count in found.value_counts().to_pylist():
+            decisions[count["values"] or "error"] += count["counts"]
     if decisions.total() != job.inputs:
         raise BatchError(f"{job.folder} holds {decisions.total():,} readings of {job.inputs:,} pictures.")
     if job.source.spooled:

@@ -14,7 +14,9 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from benchmarks.fast import FULL
 from benchmarks.results import read_result
+from benchmarks.whole_path import LINE
 from experiments.tables import percent, table
 
 DAYS = (25e6, 100e9)  # digits a day
@@ -32,7 +34,17 @@ class Way(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What a day's digits take."""
+    """What a day's digits take.
+
+    Attributes
+    ----------
+    machine_hours : float
+        Of all machines together.
+    machines : int
+        That have read them within the day.
+    dollars : float
+        For machines that are kept the whole day.
+    """
 
     machine_hours: float
     machines: int
@@ -41,11 +53,10 @@ class Need(NamedTuple):
 
 def ways() -> Iterator[Way]:
     """Yield the ways to read."""
-    speed, batch, load = (read_result(name) for name in ("speed", "batch", "load"))
-    yield Way("arrays of digits in memory, `predict_proba`", speed["batches"]["images_a_second"])
-    yield Way("the same with the fast network", read_result("fast")["images_a_second"])
-    # A field is read on one core.
-    yield Way("pictures of ZIP codes, `read`", ZIP_DIGITS * speed["cores"] * 1000 / speed["field_ms"])
+    fast, path, batch, load = (read_result(name) for name in ("fast", "whole_path", "batch", "load"))
+    yield Way("arrays of digits in memory, `predict_proba`", 1e6 / fast["measured"][FULL]["microseconds"])
+    yield Way("the same with the fast network", fast["images_a_second"])
+    yield Way("photos of ZIP codes, `read`, a process a core", ZIP_DIGITS * path["files_a_second"][LINE]["processes"])
     yield Way("files of a digit each, `digits batch`", batch["rates"]["processes, 2"]["pictures_a_second"])
     yield Way("the same on Ray, `--ray`", batch["rates"]["Ray workers, 2"]["pictures_a_second"])
     yield Way("requests of a digit each, the service", load["measured"]["a worker a core"]["64"]["requests_a_second"])
@@ -67,7 +78,7 @@ def need(digits: float, rate: float, *, busy: float = BUSY, price: float = PRICE
     """
     machine_hours = digits / rate / busy / 3600
     machines = math.ceil(machine_hours / HOURS)
-    return Need(machine_hours, machines, machine_hours * price)
+    return Need(machine_hours, machines, machines * HOURS * price)
 
 
 def capacity(busy: float = BUSY, price: float = PRICE) -> str:
@@ -77,7 +88,8 @@ def capacity(busy: float = BUSY, price: float = PRICE) -> str:
         cells = [way.name, f"{way.rate:,.0f}"]
         for digits in DAYS:
             needed = need(digits, way.rate, busy=busy, price=price)
-            cells += [f"{needed.machines:,} ({needed.machine_hours:,.1f} h)", f"{needed.dollars:,.2f}"]
+            hours = f"{needed.machine_hours:,.0f}" if needed.machine_hours >= 10 else f"{needed.machine_hours:.2g}"
+            cells += [f"{needed.machines:,} ({hours} h)", f"{needed.dollars:,.2f}"]
         rows.append(cells)
     header = ["of what, and how", "digits a second"]
     for digits in DAYS:
@@ -90,6 +102,7 @@ def assumptions() -> str:
     kept = {where: percent(share, 0) for where, share in read_result("batch")["efficiency"].items()}
     return (
         f"A machine has two cores and costs {PRICE:.2f} US dollars an hour; it reads {percent(BUSY, 0)} of the time. "
+        "Costs are of machines that are kept all day; who hires them by the hour pays for the hours in brackets. "
         f"From one process to two, `digits batch` keeps {kept['processes']} of the rate of each, and Ray "
         f"{kept['Ray workers']}: of the same two cores. Machines are taken to add up."
     )
@@ -101,6 +114,10 @@ def main() -> None:
     parser.add_argument("--busy", type=float, default=BUSY, help="share of the time in which a machine reads")
     parser.add_argument("--price", type=float, default=PRICE, help="US dollars an hour of a machine")
     given = parser.parse_args()
+    if not 0 < given.busy <= 1:
+        parser.error(f"--busy is a share above 0 and up to 1, not {given.busy}")
+    if not given.price >= 0:
+        parser.error(f"--price is not negative, as {given.price}")
     print(capacity(given.busy, given.price))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.exports import KERAS
 from benchmarks.results import read_result
+from digitreader.formats import BOUNDS
 from experiments.tables import percent, table
 
 
@@ -32,3 +33,17 @@ def exports() -> str:
         "by 1,024",
     )
     return table(header, rows)
+
+
+def export_bounds() -> str:
+    """Return the table of how far an export of each format may differ from Keras."""
+    rows = [
+        (
+            f"`{name}`",
+            f"{bound.difference:.0e}" if bound.difference < 1 else "–",
+            percent(bound.changed, 1) if bound.changed else "none",
+            f"{100 * bound.lost:g} points" if bound.lost else "none",
+        )
+        for name, bound in BOUNDS.items()
+    ]
+    return table(("format", "probabilities differ, at most, by", "decisions changed", "accuracy lost"), rows)

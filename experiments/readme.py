@@ -16,7 +16,7 @@ from experiments.adversarial_tables import adversarial
 from experiments.capacity import assumptions, capacity
 from experiments.drift_tables import drift, false_alarms
 from experiments.explanation_tables import explanation_leads, explanations
-from experiments.export_tables import exports
+from experiments.export_tables import export_bounds, exports
 from experiments.promise_tables import promise
 from experiments.reader_tables import (
     digit_results,
@@ -49,7 +49,7 @@ from experiments.study_tables import (
 from experiments.tables import Goal, between, goal_table, mean_sd, percent, table
 from experiments.trust_tables import by_writer, corruptions, non_digits, promised, rejection, trust_goals
 
-PAGES = ("benchmarks", "capacity", "model_card", "service", "studies", "trust")
+PAGES = ("benchmarks", "capacity", "exports", "model_card", "service", "studies", "trust")
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES))
 
 
@@ -307,6 +307,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         drift,
         false_alarms,
         exports,
+        export_bounds,
         architectures,
         mnistnet,
         kinds_of_augmentation,

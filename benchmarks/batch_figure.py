@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from benchmarks.results import read_result
 from experiments.figures import COLOURS, save
@@ -15,7 +16,12 @@ def batch_growth() -> None:
         counts = [job["pictures"] for job in jobs]
         seconds.plot(counts, [job["seconds"] for job in jobs], "o-", color=colour, label=kind)
         memory.plot(counts, [job["bytes"] / 1e6 for job in jobs], "o-", color=colour, label=kind)
+    first, last = jobs[0], jobs[-1]  # of the Parquet file, which has more
+    rate = (last["pictures"] - first["pictures"]) / (last["seconds"] - first["seconds"])
+    shown = np.geomspace(first["pictures"], last["pictures"])
+    label = f"a start, then {rate:,.0f} a second"
+    seconds.plot(shown, first["seconds"] + (shown - first["pictures"]) / rate, ":", color="grey", label=label)
     seconds.set(xscale="log", yscale="log", xlabel="pictures", ylabel="seconds, start included")
     memory.set(xscale="log", ylim=(0, None), xlabel="pictures", ylabel="memory of all processes, MB")
-    seconds.legend(title="read from a")
+    seconds.legend(title="read from a", frameon=False)
     save(figure, "batch_growth")

@@ -141,10 +141,12 @@ def rates(kinds: dict[str, list[bytes]]) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure and write results/whole_path.json."""
+    """Measure, print where the time goes, and write results/whole_path.json."""
     kinds = sources()
     a_second = rates(kinds)
     milliseconds = {kind: breakdown(own_reader(), kind, files) for kind, files in tqdm(kinds.items(), "steps")}
+    for kind, spent in milliseconds.items():
+        print(kind, *(f"{step}: {taken:.2f} ms" for step, taken in spent.items()), sep="\n  ")
     write_result(
         "whole_path",
         "python -m benchmarks.whole_path",

@@ -7,6 +7,7 @@ rows for a part; a part is read if its file is there. `_digits/job.json` says wh
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ MODEL_FILES = ("mnist_cnn.onnx", "reader.onnx", "line_reader.onnx", "reader.json
 PLANNED = 1000  # parts in a file of the plan: to read one, no more of the plan need be known in a job of any size
 PLAN = pa.schema([("file", pa.binary()), ("offset", pa.int64()), ("size", pa.int64())])  # a name may be no text
 DEPENDS = {"input": "another input", "models": "other networks or another calibration", "options": "other options"}
+URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # as a `Path` has it, with one stroke
 FLAGS = {"lines": "--lines", "length": "--length", "zip_codes": "--zip", "part_size": "--part-size"}
 
 
@@ -137,7 +139,7 @@ def opened(name: str, folder: Path, options: Options) -> Iterator[Job]:
     ModelError
         As `model_hashes`.
     """
-    if "://" in str(folder) or ":/" in str(folder):  # a `Path` of a URL has lost a stroke
+    if URL.match(str(folder)):
         raise BatchError(f"{folder} is a URL: the readings go to a folder, from which they can be copied there.")
     source = Source(name, folder.absolute() / STATE / "spool")
     with ExitStack() as held:

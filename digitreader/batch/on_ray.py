@@ -74,6 +74,7 @@ def read_on_ray(job: Job, parts: Sequence[int], workers: int | None, address: st
     except BatchError:
         raise
     except Exception as error:  # of Ray's own, or of its workers where this package is missing
-        raise BatchError(f"Reading on the Ray cluster {address} failed: {error}") from error
+        reason = (str(error).splitlines() or [repr(error)])[-1]  # below the traceback of another process
+        raise BatchError(f"Reading on the Ray cluster {address} failed: {reason}") from error
     finally:
         ray.shutdown()

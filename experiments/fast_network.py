@@ -1,9 +1,9 @@
 """Train the fast network: a tiny one that reads every digit, and a larger one that reads what the tiny one doubts.
 
-Both are trained at once, on MNIST's arrays, a little moved anew in each epoch: the larger one by the labels, the tiny
-one by what the larger one says of the same image (distillation). Each is then quantised to 8 bits, by ranges that its
-training digits show, and both become one ONNX file. In it a digit goes to the larger network if the tiny one is less
-sure than of nearly all validation digits.
+Both are trained at once, on MNIST's arrays, moved a little anew each time, mostly on those that are hard: the larger
+one by the labels, the tiny one by what the larger one says of the same image (distillation). Each is then quantised to
+8 bits, by ranges that its training digits show, and both become one ONNX file. In it a digit goes to the larger network
+if the tiny one is less sure than of nearly all validation digits.
 
 They are trained four times by one recipe, fixed beforehand:
 
@@ -27,10 +27,10 @@ import argparse
 import os
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -45,7 +45,6 @@ from digitreader.recognizer import BATCH, FAST_COMMAND, INPUT, FastRecognizer, a
 from experiments.cascade import write_cascade
 from experiments.crossval import fold_rows
 from experiments.lines import CERTIFYING_FOLDS, validation_mask
-from experiments.outlines import Rng
 from experiments.pictures import NONE, joined, pictures_of
 from experiments.runs import (
     RESULTS,
@@ -60,21 +59,25 @@ from experiments.runs import (
     train_missing,
     write_arrays,
 )
+from experiments.selective import batches, moved
 
 SEEDS = (42, 1, 2)
 RECIPE: dict[str, Any] = {
-    "TINY": [48, 48],
+    "TINY": [32, 48],
+    "TINY_DENSE_UNITS": 64,
     "STEM": 32,
-    "BLOCKS": [[48], [96]],
+    "BLOCKS": [[48, 48], [96]],
     "DENSE_UNITS": 96,
-    "EPOCHS": 30,
+    "EPOCHS": 18,  # of as many steps as showing each digit once takes
     "BATCH_SIZE": 128,
     "LEARNING_RATE": 2e-3,
     "SOFTNESS": 2.0,
-    "TURN": 0.2,  # radians; this and the next three are at most, of each digit in each epoch
+    "KEPT": 0.5,  # this and the next five: see `experiments.selective`
+    "AT_RANDOM": 0.3,
+    "TURN": 0.2,
     "SLANT": 0.2,
-    "STRETCH": 0.15,  # of width and height, each by its own, as a logarithm
-    "SHIFT": 2.0,  # pixels
+    "STRETCH": 0.15,
+    "SHIFT": 2.0,
     "DOUBTFUL": 0.03,  # of the validation digits: the larger network decides of so many
     "QUANTISED_ON": 1024,  # of the digits that it was trained on
 }
@@ -87,11 +90,22 @@ PACKAGES = ("tensorflow", "keras", "numpy", "onnxruntime", "opencv-python-headle
 ROWS_AT_ONCE = 250  # of which a process composes pictures
 
 
-def _convolution(x: Any, filters: int, strides: int = 1) -> Any:
+def _normalised(x: Any) -> Any:
     from keras import layers
 
-    x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+
+
+def _convolution(x: Any, filters: int, size: int = 3, strides: int = 1, padding: str = "same") -> Any:
+    from keras import layers
+
+    return _normalised(layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False)(x))
+
+
+def _dense(x: Any, units: int) -> Any:
+    from keras import layers
+
+    return _normalised(layers.Dense(units, use_bias=False)(layers.Flatten()(x)))
 
 
 def _patches(image: Any, side: int) -> Any:
@@ -111,62 +125,51 @@ def networks(settings: dict[str, Any]) -> tuple[Any, Any]:
     from keras import Input, Model, layers
 
     image = Input((28, 28, 1), name=INPUT)
-    x = _convolution(_patches(image, 4), settings["TINY"][0])
+    x = _convolution(_patches(image, 4), settings["TINY"][0], size=2, padding="valid")
     x = _convolution(x, settings["TINY"][1], strides=2)
-    tiny = Model(image, layers.Dense(10, name="tiny_logits")(layers.Flatten()(x)), name="tiny")
+    x = _dense(x, settings["TINY_DENSE_UNITS"])
+    tiny = Model(image, layers.Dense(10, name="tiny_logits")(x), name="tiny")
 
     x = _convolution(_patches(image, 2), settings["STEM"])
     for filter_counts in settings["BLOCKS"]:
         for filters in filter_counts:
             x = _convolution(x, filters)
         x = layers.Dropout(0.1)(layers.MaxPooling2D(2)(x))
-    x = layers.Dense(settings["DENSE_UNITS"], use_bias=False)(layers.Flatten()(x))
-    x = layers.Dropout(0.3)(layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x)))
+    x = layers.Dropout(0.3)(_dense(x, settings["DENSE_UNITS"]))
     return tiny, Model(image, layers.Dense(10, name="larger_logits")(x), name="larger")
 
 
-def moved(image: ByteArray, settings: dict[str, Any], rng: Rng) -> ByteArray:
-    """Return an image (28, 28) turned, slanted, stretched and shifted."""
-    turn, slant = (rng.uniform(-settings[name], settings[name]) for name in ("TURN", "SLANT"))
-    stretch = np.exp(rng.uniform(-settings["STRETCH"], settings["STRETCH"], 2))
-    linear = stretch * np.array([[np.cos(turn), np.sin(turn) + slant], [-np.sin(turn), np.cos(turn)]])
-    middle = np.full(2, 13.5)
-    shift = middle + rng.uniform(-settings["SHIFT"], settings["SHIFT"], 2) - linear @ middle
-    found: ByteArray = cv2.warpAffine(image, np.column_stack([linear, shift]), image.shape[::-1])
-    return found
-
-
 def fit(images: ByteArray, labels: ByteArray, settings: dict[str, Any]) -> tuple[Any, Any, list[float]]:
-    """Return both networks, trained on images (n, 28, 28) and labels (n,), and the training loss of each epoch."""
+    """Return both networks, trained on images (n, 28, 28) and labels (n,), and each epoch's mean loss of the larger."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster where TensorFlow leaves it off
-    os.environ["TF_NUM_INTEROP_THREADS"] = "2"  # with a single one, what feeds the network can wait for itself forever
     import keras
-    from keras import ops
-
-    softness = settings["SOFTNESS"]
-
-    def loss(labels: Any, logits: Any) -> Any:
-        by_tiny, by_larger = logits[:, :10], logits[:, 10:]
-        taught = ops.softmax(ops.stop_gradient(by_larger) / softness)
-        return keras.losses.sparse_categorical_crossentropy(
-            labels, by_larger, from_logits=True
-        ) + softness * keras.losses.categorical_crossentropy(taught, by_tiny / softness, from_logits=True)
+    import tensorflow as tf
+    from keras import losses, ops
 
     keras.utils.set_random_seed(settings["SEED"])
-    rng = np.random.default_rng(settings["SEED"])
+    rng, softness = np.random.default_rng(settings["SEED"]), settings["SOFTNESS"]
     tiny, larger = networks(settings)
-    both = keras.Model(tiny.input, keras.layers.Concatenate()([tiny.output, larger(tiny.input)]))
-    steps = settings["EPOCHS"] * -(-len(images) // settings["BATCH_SIZE"])
-    rate = keras.optimizers.schedules.PolynomialDecay(settings["LEARNING_RATE"], steps, 0.0)
-    both.compile(keras.optimizers.Adam(rate), loss=loss)
-    losses: list[float] = []
-    for epoch in range(settings["EPOCHS"]):
-        order = rng.permutation(len(images))
-        batch = as_input(np.stack([moved(images[place], settings, rng) for place in order]))
-        history = both.fit(batch, labels[order], batch_size=settings["BATCH_SIZE"], shuffle=False, verbose=0)
-        losses.append(round(float(history.history["loss"][0]), 5))
-        print(f"epoch {epoch + 1}: loss {losses[-1]}", flush=True)
-    return tiny, larger, losses
+    both = keras.Model(tiny.input, [tiny.output, larger(tiny.input)])
+    steps = round(settings["EPOCHS"] * len(images) / settings["BATCH_SIZE"])
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(settings["LEARNING_RATE"], steps, 0.0))
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def train(batch: Any, labels: Any) -> Any:
+        with tf.GradientTape() as tape:
+            by_tiny, by_larger = both(batch, training=True)
+            taught = ops.softmax(ops.stop_gradient(by_larger) / softness)
+            of_tiny = softness * losses.categorical_crossentropy(taught, by_tiny / softness, from_logits=True)
+            of_larger = losses.sparse_categorical_crossentropy(labels, by_larger, from_logits=True)
+            loss = ops.mean(of_tiny + of_larger)
+        optimizer.apply(tape.gradient(loss, both.trainable_variables), both.trainable_variables)
+        return of_larger
+
+    latest = np.full(len(images), np.inf, np.float32)
+    taken: list[float] = []
+    for batch in tqdm(islice(batches(latest, settings, rng), steps), "steps", steps):
+        latest[batch] = train(as_input(moved(images[batch], settings, rng)), labels[batch])
+        taken.append(float(latest[batch].mean()))
+    return tiny, larger, [round(float(part.mean()), 5) for part in np.array_split(taken, settings["EPOCHS"])]
 
 
 def export(

@@ -22,7 +22,7 @@ from digitreader.recognizer import FAST_BATCH, FAST_OUTPUTS, MODELS, FastRecogni
 from experiments import pictures as composing
 from experiments.cascade import write_cascade
 from experiments.crossval import fold_rows
-from experiments.fast_network import RECIPE, RUNS, export, fit, keep_validation, moved, networks
+from experiments.fast_network import RECIPE, RUNS, export, fit, keep_validation, networks
 from experiments.lines import CERTIFYING_FOLDS, validation_mask
 from experiments.runs import RESULTS, read_rows_of
 from tests.helpers import assert_same_calibration, seven
@@ -183,19 +183,6 @@ def test_training_and_export(mnist: Dataset, tmp_path: Path) -> None:
     assert (doubted == (calibrated(by_tiny, 1).max(axis=1) < sure)).mean() > 0.97
     assert np.median(np.where(doubted, from_larger, from_tiny)) < 0.25
     assert (logits.argmax(axis=1) == mnist.y_test).mean() > 0.7
-
-
-def test_moving_keeps_the_digit_in_the_picture(mnist: Dataset) -> None:
-    rng = np.random.default_rng(0)
-    image = mnist.x_train[0]
-    found = np.stack([moved(image, RECIPE, rng) for _ in range(200)])
-    assert found.dtype == np.uint8
-    ink = found.reshape(200, -1).sum(axis=1) / image.sum()
-    assert ink.min() > 0.6
-    assert ink.max() < 1.5
-    assert len(np.unique(found, axis=0)) == 200
-    still = dict.fromkeys(("TURN", "SLANT", "STRETCH", "SHIFT"), 0.0)
-    np.testing.assert_array_equal(moved(image, still, rng), image)
 
 
 def test_both_networks_share_an_input_and_nothing_else() -> None:

@@ -15,12 +15,9 @@ from benchmarks.speedrun import (
     PYTORCH,
     RECIPES,
     RUN,
-    SHARED,
     SPRINT,
     TRAIN,
     TRAININGS,
-    batches,
-    moved,
 )
 from digitreader.data import Dataset
 from digitreader.recognizer import as_input
@@ -47,27 +44,6 @@ def test_each_recipe_learns(mnist: Dataset, name: str, weights: int | None) -> N
     assert (networks[-1](shown).argmax(axis=1) == truth).mean() > 0.85
     if weights:
         assert weights_of(networks[-1]) == weights
-
-
-@pytest.mark.parametrize("name", [SPRINT, RUN])
-def test_moving_keeps_the_shape_and_the_ink(mnist: Dataset, name: str) -> None:
-    images = mnist.x_train[:64]
-    found = moved(images, RECIPES[name], np.random.default_rng(0))
-    assert found.shape == images.shape
-    assert found.dtype == np.uint8
-    assert found.mean() == pytest.approx(images.mean(), rel=0.1)
-    assert not (found == images).all(axis=(1, 2)).any()
-
-
-def test_each_digit_is_seen_once_then_mostly_the_hard_ones() -> None:
-    losses = np.full(1000, np.inf, np.float32)
-    found = batches(losses, SHARED | {"BATCH_SIZE": 100}, np.random.default_rng(0))
-    assert sorted(np.concatenate([next(found) for _ in range(10)])) == list(range(1000))
-    losses[:] = np.arange(1000)[::-1]
-    again = np.concatenate([next(found) for _ in range(4)])
-    assert len(set(again)) == 400
-    assert set(range(280)) <= set(again), "those with the largest losses"
-    assert max(again) > 900, "and some others"
 
 
 def test_the_result_is_complete() -> None:

@@ -179,7 +179,7 @@ def fresh_processes(jobs: int | None = None) -> ProcessPoolExecutor:
 
     TensorFlow may run in this process, if only to load MNIST: one forked from it can wait for its locks forever.
     """
-    return ProcessPoolExecutor(jobs, get_context("spawn"))
+    return ProcessPoolExecutor(jobs or cores(), get_context("spawn"))
 
 
 def train_missing(

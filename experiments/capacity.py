@@ -81,6 +81,11 @@ def need(digits: float, rate: float, *, busy: float = BUSY, price: float = PRICE
     return Need(machine_hours, machines, machines * HOURS * price)
 
 
+def named(digits: float) -> str:
+    """Return a large number as people say it."""
+    return f"{digits / 1e9:,.0f} billion" if digits >= 1e9 else f"{digits / 1e6:,.0f} million"
+
+
 def capacity(busy: float = BUSY, price: float = PRICE) -> str:
     """Return the table of machines, time and cost for each way to read."""
     rows = []
@@ -93,7 +98,7 @@ def capacity(busy: float = BUSY, price: float = PRICE) -> str:
         rows.append(cells)
     header = ["of what, and how", "digits a second"]
     for digits in DAYS:
-        header += [f"{digits / 1e6:,.0f} million a day: machines (hours)", "US dollars"]
+        header += [f"{named(digits)} a day: machines (hours)", "US dollars"]
     return table(header, rows)
 
 

@@ -23,7 +23,7 @@ from benchmarks.results import write_result
 from digitreader.data import load_mnist
 from digitreader.reader import DigitReader
 from digitreader.recognizer import MODELS, as_input
-from experiments.compose import CLEAN, PHOTO, compose, jpeg, lines
+from experiments.compose import PHOTO, compose, jpeg
 from experiments.outlines import outline
 
 ROUNDS = 7
@@ -132,9 +132,6 @@ def main() -> None:
         small.mkdir()
         large.mkdir()
         small_rate, photo_rate = files(reader, small, png), files(reader, large, write_photo)
-        line = next(lines(data.x_test, data.y_test, np.zeros(10_000, np.int32), CLEAN, count=1, seed=SEED))
-        reader.read(line.picture.pixels)
-        field_ms = 1e3 * statistics.median(seconds(lambda: reader.read(line.picture.pixels)) for _ in range(SINGLE))
         result: dict[str, Any] = {
             "one_image": single(reader, network, data.x_test),
             "batches": batches(reader, network, data.x_test),
@@ -142,7 +139,6 @@ def main() -> None:
             "files_28_a_second": small_rate,
             "photos_a_second": photo_rate,
             "mean_photo_pixels": float(np.mean([np.prod(Image.open(path).size) for path in large.iterdir()])),
-            "field_ms": field_ms,
         }
     write_result("speed", "python -m benchmarks.speed", seed=SEED, cores=os.cpu_count(), **result)
 

@@ -59,13 +59,13 @@ def read_on_ray(job: Job, parts: Sequence[int], workers: int | None, address: st
     try:
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         DataContext.get_current().enable_progress_bars = False
-        cores = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+        cores = int(ray.cluster_resources().get("CPU", 0)) or 1  # type: ignore[no-untyped-call]
         dataset = ray.data.from_items(list(parts), override_num_blocks=min(len(parts), BLOCKS)).map_batches(
             RayWorker,
             fn_constructor_args=[job],
             batch_size=1,
             num_cpus=1,
-            compute=ActorPoolStrategy(min_size=1, max_size=min(workers or max(cores, 1), len(parts))),
+            compute=ActorPoolStrategy(min_size=1, max_size=min(workers or cores, len(parts))),
         )
         for row in dataset.iter_rows():
             if row["error"]:

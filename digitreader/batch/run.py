@@ -64,12 +64,11 @@ def run(name: str, folder: Path, options: Options, *, jobs: int | None = None, r
 def _finished(job: Job) -> Counter[str]:
     """Return how many pictures each decision has, once all are there."""
     decisions: Counter[str] = Counter()
-    for part in job.parts():
+    for path in map(job.path, job.parts()):
         try:
-            with pq.ParquetFile(job.path(part)) as file:
+            with pq.ParquetFile(path) as file:
                 found = file.read(columns=["decision"])["decision"]
         except (OSError, pa.ArrowException) as error:
-            path = job.path(part)
             raise BatchError(f"{path} is damaged ({error}): delete it, and run the job again.") from error
         for count in found.value_counts().to_pylist():
             decisions[count["values"] or "error"] += count["counts"]

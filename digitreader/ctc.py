@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,29 +54,32 @@ def beam_search(log_probabilities: FloatArray, beam: int = BEAM) -> list[Candida
     # For each text: the probabilities of ending in a blank, and in its last symbol, as shares of the best text's.
     ends = {"": (1.0, 0.0)}
     of_best = 0.0  # the logarithm of that one's
-    after_blank = False
     for blank, symbols in zip(probabilities[:, BLANK].tolist(), followed, strict=True):
-        if after_blank and not symbols:  # every text ends in a blank there, and stays as it is
+        if not symbols:  # every text ends in a blank there, and none overtakes another
+            ends = {text: (in_blank + in_symbol, 0.0) for text, (in_blank, in_symbol) in ends.items()}
             of_best += math.log(blank)
             continue
-        after_blank = not symbols
-        grown: dict[str, list[float]] = {}
+        by_blank: dict[str, float] = {}
+        by_symbol: dict[str, float] = {}
         for text, (in_blank, in_symbol) in ends.items():
             either = in_blank + in_symbol
-            same = grown.setdefault(text, [0.0, 0.0])
-            same[0] += either * blank
+            by_blank[text] = either * blank
             last = text[-1:]
             for symbol, share in symbols:
                 gained = either * share
                 if symbol == last:
-                    same[1] += in_symbol * share
+                    by_symbol[text] = by_symbol.get(text, 0.0) + in_symbol * share
                     gained = in_blank * share  # the same symbol again needs a blank between
                 if gained > FORGOTTEN:
-                    grown.setdefault(text + symbol, [0.0, 0.0])[1] += gained
-        ranked = sorted(((sum(scores), text) for text, scores in grown.items()), reverse=True)[:beam]
+                    grown = text + symbol
+                    by_symbol[grown] = by_symbol.get(grown, 0.0) + gained
+        shares = [(by_blank.get(text, 0.0) + by_symbol.get(text, 0.0), text) for text in by_blank | by_symbol]
+        ranked = sorted(shares, reverse=True)[:beam]
         best = ranked[0][0]
         ends = {
-            text: (grown[text][0] / best, grown[text][1] / best) for share, text in ranked if share > FORGOTTEN * best
+            text: (by_blank.get(text, 0.0) / best, by_symbol.get(text, 0.0) / best)
+            for share, text in ranked
+            if share > FORGOTTEN * best
         }
         of_best += math.log(best)
     return [Candidate(text, math.log(sum(shares)) + of_best) for text, shares in ends.items()]
@@ -92,10 +96,10 @@ def align(log_probabilities: FloatArray, text: str) -> list[tuple[int, int]]:
     """
     symbols = np.array([SYMBOLS.index(symbol) for symbol in text], np.int64)
     best = log_probabilities.argmax(axis=1)
-    first = np.flatnonzero(np.diff(best, prepend=BLANK) * (best != BLANK))
-    if np.array_equal(best[first], symbols):  # then the most probable of all paths is the one that is looked for
-        last = np.flatnonzero(np.diff(best, append=BLANK) * (best != BLANK))
-        return list(zip(first.tolist(), last.tolist(), strict=True))
+    edges = [0, *(np.flatnonzero(best[1:] != best[:-1]) + 1).tolist(), len(best)]
+    runs = [(first, after - 1) for first, after in pairwise(edges) if best[first] != BLANK]
+    if [best[first] for first, _ in runs] == symbols.tolist():  # the most probable of all paths is the one looked for
+        return runs
     labels = np.full(2 * len(symbols) + 1, BLANK)
     labels[1::2] = symbols
     # From the symbol before the last state one may come directly, unless it is the same symbol.

@@ -315,7 +315,7 @@ def choose(candidates: Sequence[Candidate], length: int | None = None, codes: fr
     others = [candidate.log_probability for candidate in ranked if candidate is not best]
     margin = -MAX_MARGIN
     if readable:
-        margin = float(np.clip(best.log_probability - others[0], -MAX_MARGIN, MAX_MARGIN)) if others else MAX_MARGIN
+        margin = max(-MAX_MARGIN, min(best.log_probability - others[0], MAX_MARGIN)) if others else MAX_MARGIN
     weights = {other.text: math.exp(other.log_probability - ranked[0].log_probability) for other in weighed}
     total = sum(weights.values())
     shares = tuple(

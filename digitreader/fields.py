@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -56,24 +59,16 @@ class LineImage:
         of_digit = of_digit.reshape(count, len(centres))
         whole = of_digit.max(axis=1) > WHOLE * of_digit.sum(axis=1)  # with the overhang of a slanted digit
         owner = np.where(whole[components], of_digit.argmax(axis=1)[components], owner)
-        back = cv2.invertAffineTransform(self.to_line)
-        columns = np.arange(self.pixels.shape[1])
-        return [
-            # Not the whole length of a ruled line
-            _box(inked & (owner == digit) & (np.abs(columns - centre) < HEIGHT), centre, back)
-            for digit, centre in enumerate(centres)
-        ]
-
-
-def _box(inked: npt.NDArray[np.bool_], centre: float, back: npt.NDArray[np.float64]) -> Box:
-    """Return the box of ink in a line, or of the column `centre` if there is none, mapped to the original."""
-    rows, columns = np.nonzero(inked)
-    if not rows.size:
-        rows, columns = np.array([0, HEIGHT - 1]), np.array([int(centre)])
-    corners = [(x, y, 1) for x in (columns.min(), columns.max() + 1) for y in (rows.min(), rows.max() + 1)]
-    found = np.array(corners) @ back.T
-    (left, top), (right, bottom) = np.floor(found.min(axis=0)), np.ceil(found.max(axis=0))
-    return int(left), int(top), int(right), int(bottom)
+        corners = []
+        rows, columns = np.nonzero(inked)
+        of_pixel = owner[rows, columns]
+        for digit, centre in enumerate(centres):
+            own = (of_pixel == digit) & (np.abs(columns - centre) < HEIGHT)  # not the whole length of a ruled line
+            x, y = (columns[own], rows[own]) if own.any() else (np.array([int(centre)]), np.array([0, HEIGHT - 1]))
+            corners += [(column, row, 1) for column in (x.min(), x.max() + 1) for row in (y.min(), y.max() + 1)]
+        found = (np.array(corners) @ cv2.invertAffineTransform(self.to_line).T).reshape(-1, 4, 2)
+        extents = np.hstack([np.floor(found.min(axis=1)), np.ceil(found.max(axis=1))]).astype(int)
+        return [(left, top, right, bottom) for left, top, right, bottom in extents.tolist()]
 
 
 def _owners(pixels: FloatArray, centres: Sequence[float]) -> npt.NDArray[np.int64]:
@@ -81,9 +76,9 @@ def _owners(pixels: FloatArray, centres: Sequence[float]) -> npt.NDArray[np.int6
     ink = pixels.sum(axis=0)
     cuts = []
     for left, right in pairwise(centres):
-        columns = np.arange(int(left), max(int(np.ceil(right)), int(left) + 1) + 1).clip(max=len(ink) - 1)
-        thinnest = columns[ink[columns] <= ink[columns].min() + 1e-6]
-        cuts.append(thinnest[len(thinnest) // 2])
+        between = ink[int(left) : max(math.ceil(right), int(left) + 1) + 1]
+        thinnest = np.flatnonzero(between <= between.min() + 1e-6)
+        cuts.append(int(left) + thinnest[len(thinnest) // 2])
     owner = np.searchsorted(np.array(cuts, np.int64), np.arange(len(ink)), side="right")
     return np.broadcast_to(owner, pixels.shape)
 
@@ -153,11 +148,11 @@ def _tilt(strokes: npt.NDArray[np.bool_]) -> float:
         highest = np.array([start + tops[start:stop].argmin() for start, stop in pairwise(edges)])
         lowest = np.array([start + bottoms[start:stop].argmax() for start, stop in pairwise(edges)])
         heights = bottoms[lowest] - tops[highest]
-        height = float(np.median(heights[heights > 0]))
+        height = statistics.median(heights[heights > 0].tolist())
     digits = heights > 0.6 * height  # no hyphen, no empty paper
     x = np.stack([highest[digits], lowest[digits]])
     y = np.stack([tops[highest[digits]], bottoms[lowest[digits]]])
-    first, second = np.triu_indices(x.shape[1], 1)
+    first, second = _pairs(x.shape[1])
     run, rise = (axis[:, second] - axis[:, first] for axis in (x, y))
     far = run > height
     if not far.any():
@@ -168,6 +163,12 @@ def _tilt(strokes: npt.NDArray[np.bool_]) -> float:
     return float(np.clip(np.rad2deg(np.arctan(slope)), -MAX_TILT, MAX_TILT))
 
 
+@lru_cache(maxsize=64)
+def _pairs(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first and the second place of each pair of `count` places."""
+    return np.triu_indices(count, 1)
+
+
 def _ends(strokes: npt.NDArray[np.bool_], axis: int) -> tuple[int, int]:
     """Return the first and one after the last column (axis 0) or row (axis 1) with ink."""
     places = np.flatnonzero(strokes.any(axis=axis))
@@ -176,11 +177,15 @@ def _ends(strokes: npt.NDArray[np.bool_], axis: int) -> tuple[int, int]:
 
 def _strokes(ink: FloatArray) -> npt.NDArray[np.bool_]:
     """Return where the ink is, without specks."""
-    _, components = cv2.connectedComponents((ink > INK).astype(np.uint8))
+    strokes = ink > INK
+    left, top, columns, rows = cv2.boundingRect(strokes.view(np.uint8))
+    written = strokes[top : top + rows, left : left + columns]
+    _, components = cv2.connectedComponents(written.view(np.uint8))
     areas = np.bincount(components.ravel())
     kept = areas >= 0.04 * areas[1:].max()
     kept[0] = False
-    return kept[components]
+    written[:] = kept.take(components)
+    return strokes
 
 
 def _resample(

@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from digitreader.arrays import ByteArray, FloatArray
 from digitreader.defects import SMALL, mended
 from digitreader.errors import BlankImageError, ImageError, ImageFormatError, ImageTooLargeError
+from digitreader.ranks import ranked
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[Any]
 
@@ -44,6 +45,7 @@ SUM = np.ones((1, 3), np.float32)  # of the channels, for OpenCV, which takes a 
 OVER_NOISE, OVER_CLOUDS = 4, 3  # times the noise, of the paper and above its clouds: less is no ink
 CLOUDY = 8  # times the noise: ink that stands out less is looked for above the paper nearby
 CLOUD = 0.08  # of a small picture's side: the deviation of a Gaussian that follows its clouds, not its strokes
+ROW_POWERS, COLUMN_POWERS = [0, 0, 1, 0, 1, 2], [0, 1, 0, 2, 1, 0]  # of the terms 1, x, y, x², xy, y² of a surface
 MIN_CONTRAST = 0.08
 """Distance in RGB, each channel from 0 to 1, of ink from paper: 12 grey levels of 255. Fainter marks count as paper."""
 
@@ -329,14 +331,14 @@ def find_ink(pixels: ByteArray) -> FloatArray:
         If nothing differs from the paper by more than noise or by `MIN_CONTRAST`.
     """
     pixels = mended(pixels)
-    values: FloatArray = pixels.astype(np.float32) / np.float32(255)
+    values: FloatArray = np.divide(pixels, np.float32(255), dtype=np.float32)
     flat = _is_flat(pixels)
-    paper = values[0, 0] if flat else _fit_paper(values)
-    difference = values - paper
-    strength = cv2.transform(np.square(difference), SUM)
+    paper = values[0, 0].copy() if flat else _fit_paper(values)
+    difference = np.subtract(values, paper, out=values)
+    strength = cv2.transform(np.square(difference), SUM).ravel()
     strongest = strength.size - 1 - strength.size // 500  # among a few hundred pixels one may be a defect
-    strong = strength >= 0.25 * np.partition(strength, strongest, axis=None)[strongest]
-    direction = strength[strong] @ difference[strong]
+    strong = np.flatnonzero(strength >= 0.25 * ranked(strength, strongest))
+    direction = strength[strong] @ difference.reshape(-1, 3)[strong]
     direction /= max(float(np.linalg.norm(direction)), 1e-12)
     signal = cv2.transform(difference, direction[np.newaxis])
     noise = 0.0
@@ -356,14 +358,20 @@ def find_ink(pixels: ByteArray) -> FloatArray:
     if level < max(MIN_CONTRAST, least * noise):
         raise BlankImageError("The image shows no ink: nothing stands out from the background.")
     # Faint pixels count as ink where they belong to a stroke, not where they are noise on the paper.
-    weak = (smooth > max(0.25 * level, 2.5 * noise)).astype(np.uint8)
-    count, components = cv2.connectedComponents(weak)
+    weak = (smooth > max(0.25 * level, 2.5 * noise)).view(np.uint8)
+    left, top, columns, rows = cv2.boundingRect(weak)
+    written = slice(top, top + rows), slice(left, left + columns)
+    count, components = cv2.connectedComponents(weak[written])
     inked = np.zeros(count, np.uint8)
-    inked[components[smooth > 0.5 * level]] = 1
+    inked[components[smooth[written] > 0.5 * level]] = 1
     inked[0] = 0
-    strokes = cv2.dilate(inked[components], np.ones((3, 3), np.uint8))
+    weak[written] = inked.take(components)
+    strokes = cv2.dilate(weak, np.ones((3, 3), np.uint8))
     floor = 1.5 * noise
-    ink: FloatArray = np.clip((signal - floor) / (level - floor), 0, 1) * strokes
+    signal -= np.float32(floor)
+    signal /= np.float32(level - floor)
+    ink: FloatArray = np.clip(signal, 0, 1, out=signal)
+    ink *= strokes
     return ink
 
 
@@ -393,11 +401,14 @@ def _without_clouds(signal: FloatArray, level: float) -> FloatArray:
 
 def _is_flat(pixels: ByteArray) -> bool:
     """Return whether the paper is of exactly one colour, as in drawings and scans that were cleaned: the corner's."""
-    apart = cv2.absdiff(pixels, (*pixels[0, 0].tolist(), 0))
+    corner = (*pixels[0, 0].tolist(), 0)
+    same = cv2.countNonZero(cv2.inRange(pixels, corner, corner))
+    if same <= 0.5 * pixels[..., 0].size:
+        return False
+    apart = cv2.absdiff(pixels, corner)
     distance = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
-    same = np.count_nonzero(distance == 0)
     faint = np.count_nonzero(distance < 0.25 * distance.max()) - same  # light that slopes, or the edges of strokes
-    return bool(same > 0.5 * distance.size and faint < 0.1 * distance.size)
+    return faint < 0.1 * distance.size
 
 
 def _fit_paper(values: FloatArray) -> FloatArray:
@@ -406,53 +417,50 @@ def _fit_paper(values: FloatArray) -> FloatArray:
     grid = min(48 / max(height, width), 1)
     rows, columns = (min(side, max(round(side * grid), 4)) for side in (height, width))  # a strip keeps its rows
     small = cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA) if grid < 1 else values
-    target = small.reshape(-1, 3)
+    target = np.ascontiguousarray(small.reshape(-1, 3).T)  # a channel's pixels side by side: loops over three are slow
     basis = _quadratic(*small.shape[:2])
-    surface, limit = _first_guess(small)
+    surface, limit = _first_guess(target, small.shape[:2])
     # A plane first: a quadratic could follow the ink, and in a tiny picture it would.
     for terms in (3, 3) if max(small.shape[:2]) <= TINY else (3, 6, 6, 6):
-        red, green, blue = np.abs(target - surface).T
-        residual = np.maximum(np.maximum(red, green), blue)
+        residual = np.abs(target - surface).max(axis=0)
         reach = min(2.5 * max(_deviation(residual), 2 / 255), limit)
         weight = np.maximum(1 - (residual / np.float32(reach)) ** 2, 0) ** 2
-        weighted = (basis[:, :terms] * weight[:, np.newaxis]).T
-        normal = (weighted @ basis[:, :terms]).astype(np.float64) + 1e-6 * np.eye(terms)
-        coefficients = np.linalg.solve(normal, weighted @ target).astype(np.float32)
-        surface = basis[:, :terms] @ coefficients
+        weighted = basis[:terms] * weight
+        normal = (weighted @ basis[:terms].T).astype(np.float64) + 1e-6 * np.eye(terms)
+        coefficients = np.linalg.solve(normal, weighted @ target.T).astype(np.float32)
+        surface = coefficients.T @ basis[:terms]
     # The surface's terms are products of one along the rows and one along the columns.
-    constant, x, y, xx, xy, yy = np.pad(coefficients, ((0, 6 - len(coefficients)), (0, 0)))
-    zero = np.zeros(3, np.float32)
-    products = np.array([[constant, x, xx], [y, xy, zero], [yy, zero, zero]])
-    of_row = (_powers(height) @ products.reshape(3, 9)).reshape(height, 3, 3)
-    paper: FloatArray = _powers(width) @ of_row
+    products = np.zeros((3, 3, 3), np.float32)
+    products[ROW_POWERS[:terms], COLUMN_POWERS[:terms]] = coefficients
+    of_column = (_powers(width) @ products).reshape(3, -1)
+    paper: FloatArray = (_powers(height) @ of_column).reshape(height, width, 3)
     return np.clip(paper, 0, 1, out=paper)
 
 
-def _first_guess(small: FloatArray) -> tuple[FloatArray, float]:
-    """Return a colour (3,) that the paper may have, and how far from it paper may be at most.
+def _first_guess(target: FloatArray, shape: tuple[int, int]) -> tuple[FloatArray, float]:
+    """Return a colour (3, 1) that the paper of a picture (3, h · w) may have, and how far from it paper is at most.
 
     Where the pixels are of two kinds, the paper is the one that has more of the picture and of its edge.
     """
-    target = small.reshape(-1, 3)
-    centred = target - target.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    along = centred @ axes[:, 2]
+    centred = target - target.mean(axis=1, keepdims=True)
+    _, axes = np.linalg.eigh(centred @ centred.T)
+    along = axes[:, 2] @ centred
     low, high = float(along.min()), float(along.max())
     scaled = ((along - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
     threshold, _ = cv2.threshold(scaled, 0, 255, cv2.THRESH_OTSU)
     upper = scaled > threshold
     share = float(upper.mean())
     if not 0 < share < 1:
-        return np.median(target, axis=0), np.inf
+        return np.median(target, axis=1, keepdims=True), np.inf
     means = along[~upper].mean(), along[upper].mean()
     distance = float(means[1] - means[0])
-    needed = 0 if max(small.shape[:2]) <= TINY else TWO_KINDS * float(along.var())
+    needed = 0 if max(shape) <= TINY else TWO_KINDS * float(along.var())
     if share * (1 - share) * distance**2 < needed or distance < MIN_CONTRAST:
-        return np.median(target, axis=0), np.inf
-    frame = upper.reshape(small.shape[:2])
+        return np.median(target, axis=1, keepdims=True), np.inf
+    frame = upper.reshape(shape)
     edge = np.concatenate([frame[0], frame[-1], frame[:, 0], frame[:, -1]])
     paper = upper if share + float(edge.mean()) > 1 else ~upper
-    return target[paper].mean(axis=0), distance / 2
+    return target[:, paper].mean(axis=1, keepdims=True), distance / 2
 
 
 def _deviation(absolute: FloatArray) -> float:
@@ -461,16 +469,15 @@ def _deviation(absolute: FloatArray) -> float:
     The first quartile of the absolute values tells it as long as a good half of the values, of any shape, is normal:
     of a digit that fills its picture, ink may be nearly half.
     """
-    place = absolute.size // 4
-    return float(np.partition(absolute, place, axis=None)[place]) / 0.3186
+    return ranked(absolute.ravel(), absolute.size // 4) / 0.3186
 
 
 @lru_cache(maxsize=64)
 def _quadratic(height: int, width: int) -> FloatArray:
-    """Return the terms 1, x, y, x², xy, y² of a quadratic surface at each pixel, shape (h · w, 6)."""
+    """Return the terms 1, x, y, x², xy, y² of a quadratic surface at each pixel, shape (6, h · w)."""
     rows, columns = _powers(height), _powers(width)
-    terms = [rows[:, [i]] * columns[:, j] for i, j in ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0))]
-    return np.stack(terms, axis=-1).reshape(-1, 6)
+    terms = [rows[:, [i]] * columns[:, j] for i, j in zip(ROW_POWERS, COLUMN_POWERS, strict=True)]
+    return np.stack(terms).reshape(6, -1)
 
 
 @lru_cache(maxsize=256)

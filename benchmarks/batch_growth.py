@@ -22,7 +22,6 @@ from benchmarks.batch import LIBRARIES, ROWS, measure, pictures, write_folder
 from benchmarks.results import write_result
 
 LARGEST = 1_000_000
-LARGEST_FOLDER = 100_000
 STEP = 10
 
 
@@ -40,8 +39,6 @@ def growth(folder: Path, largest: int) -> dict[str, list[dict[str, float]]]:
     counts = list(itertools.takewhile(lambda count: count <= largest, (1_000 * STEP**k for k in itertools.count())))
     for count in tqdm(counts, "growth"):
         for kind, write in (("folder", write_folder), ("Parquet", write_parquet)):
-            if kind == "folder" and count > LARGEST_FOLDER:
-                continue
             source = folder / f"growth-{count}{'.parquet' * (kind == 'Parquet')}"
             write(source, count)
             found[kind].append({"pictures": count, **measure(source)})

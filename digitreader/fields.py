@@ -53,17 +53,17 @@ class LineImage:
         if not centres:
             return []
         inked = self.pixels > INK
-        owner = _owners(self.pixels, centres)
-        count, components = cv2.connectedComponents(inked.astype(np.uint8))
-        of_digit = np.bincount((components * len(centres) + owner)[inked], minlength=count * len(centres))
+        rows, columns = np.nonzero(inked)
+        count, components = cv2.connectedComponents(inked.view(np.uint8))
+        strokes = components[rows, columns]
+        owners = np.searchsorted(_cuts(self.pixels, centres), columns, side="right")
+        of_digit = np.bincount(strokes * len(centres) + owners, minlength=count * len(centres))
         of_digit = of_digit.reshape(count, len(centres))
         whole = of_digit.max(axis=1) > WHOLE * of_digit.sum(axis=1)  # with the overhang of a slanted digit
-        owner = np.where(whole[components], of_digit.argmax(axis=1)[components], owner)
+        owners = np.where(whole[strokes], of_digit.argmax(axis=1)[strokes], owners)
         corners = []
-        rows, columns = np.nonzero(inked)
-        of_pixel = owner[rows, columns]
         for digit, centre in enumerate(centres):
-            own = (of_pixel == digit) & (np.abs(columns - centre) < HEIGHT)  # not the whole length of a ruled line
+            own = (owners == digit) & (np.abs(columns - centre) < HEIGHT)  # not the whole length of a ruled line
             x, y = (columns[own], rows[own]) if own.any() else (np.array([int(centre)]), np.array([0, HEIGHT - 1]))
             corners += [(column, row, 1) for column in (x.min(), x.max() + 1) for row in (y.min(), y.max() + 1)]
         found = (np.array(corners) @ cv2.invertAffineTransform(self.to_line).T).reshape(-1, 4, 2)
@@ -71,16 +71,15 @@ class LineImage:
         return [(left, top, right, bottom) for left, top, right, bottom in extents.tolist()]
 
 
-def _owners(pixels: FloatArray, centres: Sequence[float]) -> npt.NDArray[np.int64]:
-    """Return which digit each pixel belongs to, cut between two of them where the least ink is, shape (24, w)."""
+def _cuts(pixels: FloatArray, centres: Sequence[float]) -> list[int]:
+    """Return the columns that part a line's digits: between two of them, where the least ink is."""
     ink = pixels.sum(axis=0)
     cuts = []
     for left, right in pairwise(centres):
         between = ink[int(left) : max(math.ceil(right), int(left) + 1) + 1]
         thinnest = np.flatnonzero(between <= between.min() + 1e-6)
-        cuts.append(int(left) + thinnest[len(thinnest) // 2])
-    owner = np.searchsorted(np.array(cuts, np.int64), np.arange(len(ink)), side="right")
-    return np.broadcast_to(owner, pixels.shape)
+        cuts.append(int(left) + int(thinnest[len(thinnest) // 2]))
+    return cuts
 
 
 def line_image(ink: FloatArray) -> LineImage:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from benchmarks.results import write_result
 from benchmarks.speed import seconds
 from digitreader.arrays import FloatArray
+from digitreader.cores import cores
 from digitreader.data import load_mnist
 from digitreader.export import write_onnx
 from digitreader.recognizer import BATCH, as_input, open_session
@@ -104,7 +105,7 @@ def reading(predict: Predict, images: FloatArray, size: int) -> Callable[[], Any
 
 def main() -> None:
     """Measure and write results/architectures.json."""
-    share_threads(os.cpu_count() or 1)
+    share_threads(cores())
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in experiments.variants
     data = load_mnist()
     images = {kind: as_input(data.x_train[:count]) for kind, count in IMAGES.items()}

@@ -10,7 +10,6 @@ process and not two.
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from tqdm import tqdm
 
 from benchmarks.bad_input import saved
 from benchmarks.results import write_result
+from digitreader.cores import cores
 from digitreader.data import load_mnist
 
 RATE_PICTURES = (2_000, 32_000)  # of the smaller and the larger run: Ray's start differs by seconds
@@ -115,7 +115,7 @@ def main() -> None:
         "batch",
         "python -m benchmarks.batch",
         seed=None,
-        cores=os.cpu_count(),
+        cores=cores(),
         libraries={name: version(name) for name in LIBRARIES},
         rounds=ROUNDS,
         rates=measured,

@@ -16,7 +16,7 @@ def batch_growth() -> None:
         counts = [job["pictures"] for job in jobs]
         seconds.plot(counts, [job["seconds"] for job in jobs], "o-", color=colour, label=kind)
         memory.plot(counts, [job["bytes"] / 1e6 for job in jobs], "o-", color=colour, label=kind)
-    first, last = jobs[0], jobs[-1]  # of the Parquet file, which has more
+    first, last = jobs[0], jobs[-1]  # of the Parquet file
     rate = (last["pictures"] - first["pictures"]) / (last["seconds"] - first["seconds"])
     shown = np.geomspace(first["pictures"], last["pictures"])
     label = f"a start, then {rate:,.0f} a second"

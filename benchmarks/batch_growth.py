@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from benchmarks.batch import LIBRARIES, ROWS, measure, pictures, write_folder
 from benchmarks.results import write_result
+from digitreader.cores import cores
 
 LARGEST = 1_000_000
 STEP = 10
@@ -56,7 +56,7 @@ def main() -> None:
         "batch_growth",
         "python -m benchmarks.batch_growth",
         seed=None,
-        cores=os.cpu_count(),
+        cores=cores(),
         libraries={name: version(name) for name in LIBRARIES},
         growth=measured,
     )

@@ -1,7 +1,8 @@
 """How fast and how accurate the fast network is, beside Keras and other forms of the digits' network, in one run.
 
 Each reads MNIST's test images from arrays of bytes: Keras by `predict` at its best batch size, the others by
-`predict_proba`. They take turns in every round, on all cores. What the processor can do at most is measured by products
+`predict_proba`. They take turns in every round, on all cores; the fast one then reads as many as come in a `DAY`, the
+same again and again. What the processor can do at most is measured by products
 of matrices: a network that took only its multiply-adds would need its number of them, divided by that.
 
     python -m benchmarks.fast
@@ -9,7 +10,6 @@ of matrices: a network that took only its multiply-adds would need its number of
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
@@ -27,6 +27,7 @@ from tqdm import tqdm
 from benchmarks.exports import NETWORK
 from benchmarks.results import write_result
 from benchmarks.speed import KERAS_BATCHES, seconds
+from digitreader.cores import cores
 from digitreader.data import load_mnist
 from digitreader.export import export
 from digitreader.formats import Format
@@ -37,6 +38,7 @@ from experiments.fast_network import RECIPE, networks
 from experiments.variants import multiply_adds
 
 ROUNDS = 15
+DAY = 25_000_000  # digits of PostalTech's parcels
 SIDE = 512  # of the matrices: of all sizes near it the processor does about as much
 PRODUCTS = 64  # a thread and round
 KERAS, FULL, INT8, FAST = "Keras", "ONNX", "ONNX, 8 bits", "fast"
@@ -68,15 +70,15 @@ def product(dtype: type[np.generic], operator: str, weights: type[np.generic]) -
     return lambda: [session.run(None, {"a": matrix}) for _ in range(PRODUCTS)]
 
 
-def limits(cores: int) -> dict[str, Callable[[], Any]]:
+def limits(threads: int) -> dict[str, Callable[[], Any]]:
     """Return what multiplies large matrices on all cores, in floats and in bytes: that takes multiply-adds alone."""
-    pool = ThreadPoolExecutor(cores)
+    pool = ThreadPoolExecutor(threads)
     products = {
         FLOATS: product(np.float32, "MatMul", np.float32),
         BYTES: product(np.uint8, "MatMulInteger", np.int8),
     }
     return {
-        name: lambda call=call: list(pool.map(lambda _: call(), range(cores)))  # type: ignore[misc]
+        name: lambda call=call: list(pool.map(lambda _: call(), range(threads)))  # type: ignore[misc]
         for name, call in products.items()
     }
 
@@ -111,7 +113,7 @@ def main() -> None:
     """Measure and write results/fast.json."""
     import keras
 
-    data, cores = load_mnist(), os.cpu_count() or 1
+    data, threads = load_mnist(), cores()
     images, inputs = data.x_test, as_input(data.x_test)
     network = keras.models.load_model(NETWORK, compile=False)
     batch = best_batch(network, inputs)
@@ -126,7 +128,8 @@ def main() -> None:
         INT8: lambda: quantised.predict_proba(images),
         FAST: lambda: fast.predict_proba(images),
     }
-    taken = in_turns(read | limits(cores))
+    taken = in_turns(read | limits(threads))
+    day = seconds(lambda: [read[FAST]() for _ in tqdm(range(DAY // len(images)), "a day's digits")])
     tiny, larger = (multiply_adds(part) for part in networks(RECIPE))
     share, full = doubtful(images), multiply_adds(network)
     work = {KERAS: full, FULL: full, INT8: full, FAST: tiny + share * larger}
@@ -140,19 +143,20 @@ def main() -> None:
         for name, call in read.items()
         for right in [call().argmax(axis=1) == data.y_test]
     }
-    rates = {name: cores * PRODUCTS * SIDE**3 / statistics.median(taken[name]) / 1e9 for name in (FLOATS, BYTES)}
+    rates = {name: threads * PRODUCTS * SIDE**3 / statistics.median(taken[name]) / 1e9 for name in (FLOATS, BYTES)}
     write_result(
         "fast",
         "python -m benchmarks.fast",
         networks=["mnist_cnn.onnx", "fast.onnx"],
         seed=None,
         split="test",
-        cores=cores,
+        cores=threads,
         rounds=ROUNDS,
         keras_batch_size=batch,
         measured=measured,
         images_a_second=len(images) / statistics.median(taken[FAST]),
         times_keras=statistics.median(slow / quick for slow, quick in zip(taken[KERAS], taken[FAST], strict=True)),
+        day_s=day,
         left_to_the_second=share,
         billion_multiply_adds_a_second=rates,
         bytes=(MODELS / "fast.onnx").stat().st_size,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
 import signal
@@ -32,6 +31,7 @@ from tqdm import tqdm
 
 from benchmarks.bad_input import saved
 from benchmarks.results import write_result
+from digitreader.cores import cores
 from digitreader.data import load_mnist
 from digitreader.decision import Reading
 from digitreader.reader import GROUP, DigitReader
@@ -140,7 +140,7 @@ def main() -> None:
     bodies = [json.dumps({"image": encoded(image)}) for image in load_mnist().x_test[:200]]
     servers = {
         "service": (*SERVE, "--workers", "1"),
-        "a worker a core": (*SERVE, "--workers", str(os.cpu_count())),
+        "a worker a core": (*SERVE, "--workers", str(cores())),
         "flask": (sys.executable, "-m", "benchmarks.flask_peer"),
     }
     rounds: dict[str, dict[int, list[dict[str, float]]]] = {
@@ -182,7 +182,7 @@ def main() -> None:
         "load",
         "python -m benchmarks.load",
         seed=None,
-        cores=os.cpu_count(),
+        cores=cores(),
         seconds=SECONDS,
         rounds=ROUNDS,
         measured=measured,

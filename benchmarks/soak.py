@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.load import SERVE, TIMEOUT, encoded, free_port, running
 from benchmarks.results import write_result
+from digitreader.cores import cores
 from digitreader.data import load_mnist
 from experiments.compose import PLAIN, lines
 
@@ -116,7 +116,7 @@ def main() -> None:
         "soak",
         "python -m benchmarks.soak",
         seed=SEED,
-        cores=os.cpu_count(),
+        cores=cores(),
         requests=progress.n,
         statuses=statuses,
         bytes_after_warm_up=warm,

@@ -5,7 +5,6 @@ python -m benchmarks.speed
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.results import write_result
+from digitreader.cores import cores
 from digitreader.data import load_mnist
 from digitreader.reader import DigitReader
 from digitreader.recognizer import MODELS, as_input
@@ -140,7 +140,7 @@ def main() -> None:
             "photos_a_second": photo_rate,
             "mean_photo_pixels": float(np.mean([np.prod(Image.open(path).size) for path in large.iterdir()])),
         }
-    write_result("speed", "python -m benchmarks.speed", seed=SEED, cores=os.cpu_count(), **result)
+    write_result("speed", "python -m benchmarks.speed", seed=SEED, cores=cores(), **result)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ judged. Each training has a process of its own, and all cores; they take turns. 
 
     python -m benchmarks.speedrun
 
+A training that has ended is kept in runs/speedrun, from which a run that was stopped goes on: remove that folder before
+measuring anew.
+
 References
 ----------
 Jordan, K. (2024). 94 % on CIFAR-10 in 3.29 seconds on a single GPU. arXiv:2404.00498: `cifar10-airbench`.

@@ -8,7 +8,6 @@ by the threads of one reader, and by a process a core.
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections import defaultdict
@@ -28,6 +27,7 @@ import digitreader.reader
 from benchmarks.bad_input import saved
 from benchmarks.results import write_result
 from benchmarks.speed import QUALITY, SEED, photo, seconds
+from digitreader.cores import cores
 from digitreader.data import load_mnist, load_writers
 from digitreader.reader import DigitReader
 from digitreader.recognizer import LineRecognizer
@@ -120,12 +120,12 @@ def read_part(kind: str, files: Sequence[bytes]) -> int:
 
 def rates(kinds: dict[str, list[bytes]]) -> dict[str, dict[str, float]]:
     """Return how many files of each kind are read a second by threads and by processes: the median of some rounds."""
-    cores, reader = os.cpu_count() or 1, DigitReader()
+    processes, reader = cores(), DigitReader()
     found: dict[str, dict[str, float]] = {}
-    with fresh_processes(cores) as pool:
+    with fresh_processes(processes) as pool:
         for kind, files in tqdm(kinds.items(), "rates"):
             read = reader.read_fields if kind == LINE else reader.predict_images
-            parts = [list(islice(files, first, None, 4 * cores)) for first in range(4 * cores)]
+            parts = [list(islice(files, first, None, 4 * processes)) for first in range(4 * processes)]
             ways: dict[str, Callable[[], Any]] = {
                 "threads": lambda read=read, files=files: sum(1 for _ in read(files)),  # type: ignore[misc]
                 "processes": lambda kind=kind, parts=parts: sum(pool.map(read_part, [kind] * len(parts), parts)),  # type: ignore[misc]
@@ -151,7 +151,7 @@ def main() -> None:
         "whole_path",
         "python -m benchmarks.whole_path",
         seed=SEED,
-        cores=os.cpu_count(),
+        cores=cores(),
         files=FILES,
         milliseconds=milliseconds,
         files_a_second=a_second,

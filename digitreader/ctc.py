@@ -73,7 +73,8 @@ def beam_search(log_probabilities: FloatArray, beam: int = BEAM) -> list[Candida
                 if gained > FORGOTTEN:
                     grown = text + symbol
                     by_symbol[grown] = by_symbol.get(grown, 0.0) + gained
-        shares = [(by_blank.get(text, 0.0) + by_symbol.get(text, 0.0), text) for text in by_blank | by_symbol]
+        shares = [(share + by_symbol.get(text, 0.0), text) for text, share in by_blank.items()]
+        shares += [(share, text) for text, share in by_symbol.items() if text not in by_blank]
         ranked = sorted(shares, reverse=True)[:beam]
         best = ranked[0][0]
         ends = {

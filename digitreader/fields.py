@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -76,9 +75,10 @@ def _cuts(pixels: FloatArray, centres: Sequence[float]) -> list[int]:
     ink = pixels.sum(axis=0)
     cuts = []
     for left, right in pairwise(centres):
-        between = ink[int(left) : max(math.ceil(right), int(left) + 1) + 1]
+        first = min(int(left), len(ink) - 1)
+        between = ink[first : max(math.ceil(right), first + 1) + 1]
         thinnest = np.flatnonzero(between <= between.min() + 1e-6)
-        cuts.append(int(left) + int(thinnest[len(thinnest) // 2]))
+        cuts.append(first + int(thinnest[len(thinnest) // 2]))
     return cuts
 
 
@@ -151,21 +151,14 @@ def _tilt(strokes: npt.NDArray[np.bool_]) -> float:
     digits = heights > 0.6 * height  # no hyphen, no empty paper
     x = np.stack([highest[digits], lowest[digits]])
     y = np.stack([tops[highest[digits]], bottoms[lowest[digits]]])
-    first, second = _pairs(x.shape[1])
-    run, rise = (axis[:, second] - axis[:, first] for axis in (x, y))
-    far = run > height
+    run, rise = (axis[:, np.newaxis, :] - axis[:, :, np.newaxis] for axis in (x, y))
+    far = run > height  # each pair once: the other way round its run is negative
     if not far.any():
         return 0.0
     order = np.argsort(slopes := rise[far] / run[far])
     weight = np.cumsum(run[far][order])
     slope = slopes[order[np.searchsorted(weight, weight[-1] / 2)]]
     return float(np.clip(np.rad2deg(np.arctan(slope)), -MAX_TILT, MAX_TILT))
-
-
-@lru_cache(maxsize=64)
-def _pairs(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the first and the second place of each pair of `count` places."""
-    return np.triu_indices(count, 1)
 
 
 def _ends(strokes: npt.NDArray[np.bool_], axis: int) -> tuple[int, int]:

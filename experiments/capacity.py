@@ -14,12 +14,12 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.fast import FULL
+from benchmarks.fast import DAY, FULL
 from benchmarks.results import read_result
-from benchmarks.whole_path import LINE
+from benchmarks.whole_path import LINE, PICTURE
 from experiments.tables import percent, table
 
-DAYS = (25e6, 100e9)  # digits a day
+DAYS = (DAY, 100e9)  # digits a day
 ZIP_DIGITS = 5
 HOURS = 24
 BUSY = 0.6  # share of the time in which a machine reads: mail comes in waves, machines fail
@@ -57,9 +57,15 @@ def ways() -> Iterator[Way]:
     yield Way("arrays of digits in memory, `predict_proba`", 1e6 / fast["measured"][FULL]["microseconds"])
     yield Way("the same with the fast network", fast["images_a_second"])
     yield Way("photos of ZIP codes, `read`, a process a core", ZIP_DIGITS * path["files_a_second"][LINE]["processes"])
-    yield Way("files of a digit each, `digits batch`", batch["rates"]["processes, 2"]["pictures_a_second"])
+    yield Way("photos of a digit, `predict_image`, a process a core", path["files_a_second"][PICTURE]["processes"])
+    yield Way(
+        "files of a digit each, 28 × 28 pixels, `digits batch`", batch["rates"]["processes, 2"]["pictures_a_second"]
+    )
     yield Way("the same on Ray, `--ray`", batch["rates"]["Ray workers, 2"]["pictures_a_second"])
-    yield Way("requests of a digit each, the service", load["measured"]["a worker a core"]["64"]["requests_a_second"])
+    yield Way(
+        "requests of a digit each, 28 × 28 pixels, the service",
+        load["measured"]["a worker a core"]["64"]["requests_a_second"],
+    )
 
 
 def need(digits: float, rate: float, *, busy: float = BUSY, price: float = PRICE) -> Need:
@@ -102,11 +108,11 @@ def capacity(busy: float = BUSY, price: float = PRICE) -> str:
     return table(header, rows)
 
 
-def assumptions() -> str:
+def assumptions(busy: float = BUSY, price: float = PRICE) -> str:
     """Return what the table supposes."""
     kept = {where: percent(share, 0) for where, share in read_result("batch")["efficiency"].items()}
     return (
-        f"A machine has two cores and costs {PRICE:.2f} US dollars an hour; it reads {percent(BUSY, 0)} of the time. "
+        f"A machine has two cores and costs {price:.2f} US dollars an hour; it reads {percent(busy, 0)} of the time. "
         "Costs are of machines that are kept all day; who hires them by the hour pays for the hours in brackets. "
         f"From one process to two, `digits batch` keeps {kept['processes']} of the rate of each, and Ray "
         f"{kept['Ray workers']}: of the same two cores. Machines are taken to add up."
@@ -114,7 +120,7 @@ def assumptions() -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table and what it supposes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--busy", type=float, default=BUSY, help="share of the time in which a machine reads")
     parser.add_argument("--price", type=float, default=PRICE, help="US dollars an hour of a machine")
@@ -123,7 +129,7 @@ def main() -> None:
         parser.error(f"--busy is a share above 0 and up to 1, not {given.busy}")
     if not given.price >= 0:
         parser.error(f"--price is not negative, as {given.price}")
-    print(capacity(given.busy, given.price))
+    print(capacity(given.busy, given.price), assumptions(given.busy, given.price), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,16 @@ from experiments.reader_tables import (
 )
 from experiments.runs import ROOT, Row, read_card, read_rows
 from experiments.service_tables import load, load_parts, measured, service_goals
-from experiments.speed_tables import fast, fast_facts, fast_goals, path_goals, speedrun, speedrun_goals, whole_path
+from experiments.speed_tables import (
+    fast,
+    fast_facts,
+    fast_goals,
+    path_facts,
+    path_goals,
+    speedrun,
+    speedrun_goals,
+    whole_path,
+)
 from experiments.study_tables import (
     architectures,
     compute,
@@ -292,6 +301,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         line_methods,
         whole_path,
         path_goals,
+        path_facts,
         fast,
         fast_facts,
         fast_goals,

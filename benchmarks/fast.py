@@ -2,8 +2,8 @@
 
 Each reads MNIST's test images from arrays of bytes: Keras by `predict` at its best batch size, the others by
 `predict_proba`. They take turns in every round, on all cores; the fast one then reads as many as come in a `DAY`, the
-same again and again. What the processor can do at most is measured by products
-of matrices: a network that took only its multiply-adds would need its number of them, divided by that.
+same again and again. What the processor can do at most is measured by products of matrices: a network that took only
+its multiply-adds would need its number of them, divided by that.
 
     python -m benchmarks.fast
 """

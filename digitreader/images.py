@@ -496,4 +496,4 @@ def _ink_level(signal: FloatArray) -> float:
     bytes_ = np.clip(signal * (255 / top), 0, 255).astype(np.uint8)
     threshold, _ = cv2.threshold(bytes_, 0, 255, cv2.THRESH_OTSU)
     inked = signal[bytes_ > threshold]
-    return float(np.partition(inked, inked.size // 2)[inked.size // 2])
+    return ranked(inked, inked.size // 2)
